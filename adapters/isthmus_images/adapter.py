@@ -48,7 +48,7 @@ class ImageSource(RowSource):
 
     @property
     def device(self) -> torch.device:
-        """Where the images are."""
+        """The device of the images."""
         return self.pixels.device
 
     def gathered(self, numbers: Int64[Tensor, " batch"], shape: tuple[int, ...]) -> Batch:
@@ -65,9 +65,8 @@ class ImageAdapter:
 
     Attributes:
         signal: channels, height and width.
-        levels: the numbers of black and white in pictures of more than 8 bits; None where there was none.
-        in_arrays: whether they hold for arrays of integers, too; in bundles that do not say which levels they were
-            trained with, arrays were bytes.
+        levels: the values of black and white in pictures of more than 8 bits; None if there were none.
+        in_arrays: whether they apply to arrays of integers, too; in bundles without recorded levels, arrays were bytes.
     """
 
     signal: Grid

@@ -28,7 +28,7 @@ PAPER, INK = "white", "black"
 COLUMNS = 16
 
 TOGETHER = (".npy", ".png")
-"""Endings of files that take all images; any other name is that of a folder."""
+"""Extensions of files that contain all images; any other name is a folder."""
 
 Row = tuple[str, Any]
 
@@ -63,10 +63,10 @@ def in_rows(images: Any, columns: int = COLUMNS) -> list[Row]:
 
 
 def check_place(path: Path) -> None:
-    """Ask before long work whether images could be written to a place.
+    """Check, before long computations, that images can be written to a path.
 
     Raises:
-        InputError: it exists, or nothing may be written there.
+        InputError: the path exists or is not writable.
     """
     if path.exists() and not is_stream(path):
         raise InputError(f"{path} exists", expected="a new file or folder", remedy="choose another name or remove it")
@@ -77,19 +77,18 @@ def check_place(path: Path) -> None:
 
 
 def write(path: Path, images: Any, names: Sequence[str]) -> int:
-    """Images to a new place: an array (``.npy``, float32), one picture of all of them (``.png``), or a folder with a
-    ``.png`` for each, by its name. It appears whole or not at all.
+    """Write images to a new path: an array (``.npy``, float32), one picture of all of them (``.png``), or a folder with
+    a ``.png`` for each name. They are written completely or not at all.
 
     Args:
-        images: as a face gives them; a list where they are of several sizes.
+        images: images in the format for users; a list if their sizes differ.
 
     Returns:
-        How many.
+        The number of images.
 
     Raises:
-        InputError: the place exists or nothing may be written there, or images of several sizes for one array or one
-            picture.
-        OSError: the disk is full, say; nothing is left there then.
+        InputError: the path exists or is not writable, or images of different sizes for one array or picture.
+        OSError: for example a full disk; nothing is left there then.
     """
     check_place(path)
     together = path.suffix in TOGETHER
@@ -106,11 +105,11 @@ def write(path: Path, images: Any, names: Sequence[str]) -> int:
 
 
 def save_sheet(rows: Sequence[Row], path: Path) -> None:
-    """Write the picture of ``sheet`` as PNG, whole or not at all; an older file is replaced.
+    """Write the picture of ``sheet`` as PNG, completely or not at all; an older file is replaced.
 
     Raises:
-        InputError: no file can be written there.
-        OSError: the disk is full, say; an older file is still there.
+        InputError: the path is not writable.
+        OSError: for example a full disk; an older file is still there.
     """
     made = sheet(rows)
     with written(path) as file:

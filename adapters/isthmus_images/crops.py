@@ -84,7 +84,7 @@ class Crops:
 
     @cached_property
     def channels(self) -> int:
-        """Those of every image."""
+        """The number of channels of every image."""
         return int(self.sizes[0, 0])
 
     def to(self, device: torch.device) -> Crops:

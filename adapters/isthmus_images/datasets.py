@@ -52,7 +52,7 @@ def fashion_mnist(part: str = "train") -> Images:
 
     Raises:
         SettingError: another part.
-        SourceError: the data are not there.
+        SourceError: the data are not available.
     """
     _known(part, ("train", "test"))
     prefix = {"train": "train", "test": "t10k"}[part]

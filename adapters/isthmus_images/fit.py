@@ -72,19 +72,19 @@ def fit(images: Images, request: FitRequest, run: Run) -> FittedAutoencoder[Imag
 def training_images(
     images: Any, size: int | Sequence[int] | None, colour: str | None, on_error: str, crops: int, seed: int
 ) -> Images:
-    """What a model is trained on: the images, or random parts of them.
+    """The training images: whole images, or random crops of them.
 
     Args:
-        images: ``Images``, or anything that ``Images.read`` takes.
-        size: of an image or crop: a side, or height and width.
+        images: ``Images``, or anything that ``Images.read`` accepts.
+        size: size of an image or crop: a side, or height and width.
         colour: ``grey`` or ``colour``.
-        on_error: "raise" for a file that cannot be read, or "skip" it.
-        crops: parts of each picture; 0 takes pictures whole.
-        seed: of the parts.
+        on_error: "raise" an error for a file that cannot be read, or "skip" it.
+        crops: number of crops per picture; 0 uses whole pictures.
+        seed: seed of the crops.
 
     Raises:
         SettingError: crops without a size.
-        InputError: what ``Images.read`` and ``Images.crops`` raise.
+        InputError: the errors of ``Images.read`` and ``Images.crops``.
     """
     if crops:
         return Images.crops(images, crops, size=size, colour=colour, on_error=on_error, seed=seed)

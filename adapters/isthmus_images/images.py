@@ -23,12 +23,13 @@ class Images:
     """Images of the same size and colour, in order.
 
     Attributes:
-        pixels: bytes, or float32 from 0 (black) to 1; channels first: one of grey, three of colour.
-        names: the path below a folder, or the place in an array.
-        labels: the first folder below the one that was read, or those of an IDX file; None where there are none.
-        skipped: names of files that could not be read, or are no pictures.
-        levels: the numbers of black and white that pictures of more than 8 bits were read by; None where none was.
-        reasons: why each of the skipped files was.
+        pixels: bytes, or float32 from 0 (black) to 1; channels first: one for grey, three for colour.
+        names: the path below a folder, or the position in an array.
+        labels: the first folder below the one that was read, or those of an IDX file; None if there are none.
+        skipped: names of files that could not be read, or are not pictures.
+        levels: the values of black and white with which pictures of more than 8 bits were read; None if there were
+            none.
+        reasons: the reason for each skipped file.
     """
 
     pixels: Pixels
@@ -57,22 +58,22 @@ class Images:
     ) -> Images:
         """Read images from files or arrays.
 
-        Of pictures of more than 8 bits (12 or 16 bits, 32-bit integers, floats in files) and of arrays of uint16, or of
-        other integers beyond 0 to 255, the range counts: the least number of all that are read becomes black, the
-        largest white. What a folder holds beside pictures is listed in ``skipped``
-        and in the log.
+        Pictures of more than 8 bits (12 or 16 bits, 32-bit integers, floats in files), arrays of uint16, and arrays of
+        other integers outside 0 to 255 are scaled by their range: the smallest value of all that are read becomes
+            black,
+        the largest white. Other files in a folder are listed in ``skipped`` and in the log.
 
         Args:
-            source: a folder of pictures, flat or nested; a picture; a ``.npy``, ``.npz`` or IDX file, also packed
-                (``.gz``, ``.xz``); an array [images, height, width] with 1 or 3 channels last or second if any; a
-                Pillow image; or a list of paths, Pillow images or arrays. Floats of arrays run from 0 to 1.
-            size: a side, or height and width, that pictures are read in: scaled, with the middle kept. By default
-                theirs, which must then be one for all. Arrays are never resized.
-            colour: ``grey`` or ``colour``; by default grey where all pictures are.
-            on_error: "raise" for a file that cannot be read, or "skip" it, with its name in the log.
-            noisy: floats may lie outside 0 to 1.
-            levels: the numbers of black and white in pictures of more than 8 bits, such as (0, 4095) for 12 bits, in
-                the place of the range of what is read.
+            source: a folder of pictures, flat or nested; a picture; a ``.npy``, ``.npz`` or IDX file, optionally
+                compressed (``.gz``, ``.xz``); an array [images, height, width] with 1 or 3 channels last or second if
+                any; a Pillow image; or a list of paths, Pillow images or arrays. Floats in arrays range from 0 to 1.
+            size: a side, or height and width, to which pictures are scaled and centre-cropped. By default their own
+                size, which must be the same for all. Arrays are never resized.
+            colour: ``grey`` or ``colour``; by default grey if all pictures are.
+            on_error: "raise" an error for a file that cannot be read, or "skip" it, which is logged.
+            noisy: whether floats may be outside 0 to 1.
+            levels: the values of black and white in pictures of more than 8 bits, such as (0, 4095) for 12 bits,
+                instead of the range of the data.
 
         Raises:
             SourceError: a path that does not exist, contains no pictures, or a broken file, which the message names.
@@ -126,7 +127,7 @@ class Images:
 
     @classmethod
     def of_loaded(cls, loaded: Loaded) -> Images:
-        """What was loaded, if all of it is of one size.
+        """Loaded pictures, which must have the same size.
 
         Raises:
             InputError: pictures of different sizes.
@@ -157,5 +158,5 @@ class Images:
         return Images(self.pixels[chosen], tuple(self.names[row] for row in chosen), labels, levels=self.levels)
 
     def in_bytes(self) -> Images:
-        """The same, a byte for each number."""
+        """The same images with one byte per value."""
         return replace(self, pixels=as_bytes(self.pixels))

@@ -1,5 +1,8 @@
 """The plugin object behind the entry point."""
 
+from typing import Any
+
+from isthmus.actions import Offer
 from isthmus.models.dncnn import residual_denoiser
 from isthmus.models.kinds import contractive, denoising, sparse, vanilla, variational
 from isthmus.protocols import Plugin
@@ -8,6 +11,15 @@ from isthmus_images.autoencoder import ImageAutoencoder
 from isthmus_images.cli import commands
 from isthmus_images.cli.demo import demo
 from isthmus_images.cli.fit_command import fit
+
+
+def serving(model: Any) -> Offer:
+    """What an image autoencoder offers over HTTP and to agents."""
+    # Imported here because it needs pydantic, which only servers do.
+    from isthmus_images.serving.offer import offer
+
+    return offer(model)
+
 
 plugin = Plugin(
     adapter=ImageAdapter,
@@ -32,4 +44,5 @@ plugin = Plugin(
         "search": commands.search,
     },
     faces={"ImageAutoencoder": ImageAutoencoder},
+    serving=serving,
 )

@@ -17,9 +17,12 @@ from isthmus.batch import Bag
 from isthmus.checked.arguments import flag, real
 from isthmus.core.rankers import ranker_of
 from isthmus.disk.mapped import is_mapped
+from isthmus.distributed import Joined, joined
 from isthmus.errors import SettingError
 from isthmus.fitted import quality
 from isthmus.machine.devices import device_of
+from isthmus.models.recipes.rebuild import rebuild
+from isthmus.models.recipes.recipe import check_shard
 from isthmus.models.recipes.settings import built, checked
 from isthmus.protocols import Recipe
 from isthmus.tasks.evaluation import MetricAt
@@ -91,9 +94,23 @@ def fit(
     Returns:
         The fitted model for all users and items of ``data``.
     """
-    refit = flag("refit", refit)
+    with joined(run) as others:
+        others.check_same("interactions", data.matrix.indptr, data.matrix.indices, data.matrix.data)
+        return _fit(data, name, validation, metric, others, settings, features, flag("refit", refit))
+
+
+def _fit(
+    data: Interactions,
+    name: str,
+    validation: FoldIn | float,
+    metric: str,
+    others: Joined,
+    settings: Mapping[str, Any],
+    features: ItemFeatures | None,
+    refit: bool,
+) -> FittedRecommender:
     _, builder = plugins.find_builder(name, "interactions")
-    whole = checked(name, builder, settings)
+    whole, run = checked(name, builder, settings), others.run
     MetricAt.parse(metric)
     rows = None if features is None else in_training.feature_rows(features, data.items, data.matrix)
 
@@ -101,6 +118,7 @@ def fit(
         return in_training.given(built(name, builder, Bag(len(data.items)), run, whole), rows)
 
     recipe = make()
+    check_shard(run, getattr(recipe, "by_rows", False))
     train, fold = hold_out_users(data, validation, run.seed, last=reads_of(recipe.model).order)
     score = None if fold is None else validation_score(fold, metric)
     with interruptible() as stop:
@@ -124,7 +142,8 @@ def fit(
     facts["seconds_in_all"] = time.perf_counter() - final.started
     if tried:
         facts[in_training.FACT] = tried
-    return FittedRecommender.of(data, recipe.model, plugins.python_name(name), whole, facts, calibration)
+    model = others.finished(recipe.model, partial(rebuild, builder, Bag(len(data.items)), whole))
+    return FittedRecommender.of(data, model, plugins.python_name(name), whole, facts, calibration)
 
 
 def _weigh_features(

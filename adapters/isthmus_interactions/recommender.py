@@ -12,6 +12,7 @@ from isthmus import plugins
 from isthmus.bundle.in_memory import packed, unpacked
 from isthmus.cards import CardWords
 from isthmus.checked.arguments import flag
+from isthmus.distributed import check_network
 from isthmus.machine.devices import named_device, put
 from isthmus.plots import Missing, Panel
 from isthmus.training.interrupts import interruptible
@@ -88,6 +89,7 @@ class Recommender(ReportVerbs, ExactVerbs):
         checkpoints: str | Path | None = None,
         resume: bool = False,
         time_limit: float | None = None,
+        shard: str | None = None,
         log: Log | None = None,
         run: Run | None = None,
         titles: Mapping[Any, str] | None = None,
@@ -125,6 +127,9 @@ class Recommender(ReportVerbs, ExactVerbs):
             log: called with the record of each epoch; see ``isthmus.training.loggers``.
             time_limit: seconds for the training. For ``auto`` this includes everything, by estimate, and the default is
                 600.
+            shard: "rows" cuts the item tables by rows over the processes that ``torchrun`` started, for catalogues that
+                one process cannot train. All of them call this method alike. The recommender that it returns is whole
+                in process 0; in the others it answers nothing, and ``save`` leaves the writing to process 0.
             run: all of these as one object.
             titles: titles of items, by id, to show with results.
             features: tags, texts or vectors of items. They count in the training of linear models and networks
@@ -145,7 +150,8 @@ class Recommender(ReportVerbs, ExactVerbs):
         file: Reading = {"encoding": encoding, "delimiter": delimiter, "header": header}
         data = Interactions.read(train, **columns | told | file)
         data, moment = (data, None) if before is None else earlier(data, before)
-        run = Run.gather(run, seed, device, precision, progress, checkpoints, resume, time_limit, log)
+        run = Run.gather(run, seed, device, precision, progress, checkpoints, resume, time_limit, log, shard=shard)
+        check_network(run, plugins.python_name(model), "features of items" if features is not None else "")
         if features is not None:
             # Before the training, which may take long.
             match_items_to_features(data.items, data.matrix, features)
@@ -300,7 +306,7 @@ class Recommender(ReportVerbs, ExactVerbs):
         """Save to a directory, completely or not at all; an older bundle there is replaced.
 
         Args:
-            path: of the bundle.
+            path: of the bundle. After a training with ``shard``, process 0 writes it.
             inverse: keep what the next ``learn`` or ``forget`` starts from, if there is anything: as many bytes as the
                 weights again. Without it, the next one takes as long as a fit.
             card: whether to write a model card, ``README.md``, into it: sizes and scores, and no id.
@@ -308,6 +314,8 @@ class Recommender(ReportVerbs, ExactVerbs):
         Raises:
             InputError: the path exists and is not a bundle.
         """
+        if getattr(self.model, "elsewhere", False):
+            return
         kept = self.fitted if flag("inverse", inverse) else state.without_inverse(self.fitted)
         storage.write(path, kept, card)
 

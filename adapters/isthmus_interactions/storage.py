@@ -51,7 +51,7 @@ def write(path: str | Path, fitted: FittedRecommender, card: bool = True) -> Non
     """Save the model, the vocabularies, the titles, and the training interactions.
 
     Args:
-        path: of the bundle.
+        path: path of the bundle.
         fitted: the state.
         card: whether to write a model card.
     """

@@ -90,7 +90,7 @@ def multi30k_captions(part: str = "train") -> Texts:
 
     Raises:
         SettingError: another part.
-        SourceError: the data are not there.
+        SourceError: the data are not available.
     """
     _known(part, ("train", "val", "test_2016"))
     return Texts.read(_lines(f"multi30k-captions/{part}.txt.xz"))
@@ -101,7 +101,7 @@ def stsb(part: str = "train") -> Pairs:
 
     Raises:
         SettingError: another part.
-        SourceError: the data are not there.
+        SourceError: the data are not available.
     """
     _known(part, ("train", "dev", "test"))
     rows = _rows(unpacked(dataset_path(f"stsb/{part}.csv.xz")))

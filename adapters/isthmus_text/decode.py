@@ -25,9 +25,9 @@ def decode(
     """Decode codes: one text for each code.
 
     Args:
-        model: in evaluation mode.
+        model: model in evaluation mode.
         adapter: adapters of encoder and decoder.
-        codes: one per text.
+        codes: one code per text.
         strategy, options: see ``isthmus.tasks.generate``.
         seed: seed of nucleus sampling.
 
@@ -64,9 +64,9 @@ def decode_nearest(
     This is the first step of Morris et al. (EMNLP 2023), without a correction model.
 
     Args:
-        model: in evaluation mode.
+        model: model in evaluation mode.
         adapter: adapters of encoder and decoder.
-        codes: one per text.
+        codes: one code per text.
         strategy: strategy of the first candidate.
         seed: seed of the samples.
         draws: number of additional candidates for each code.

@@ -29,18 +29,18 @@ Codes = Float32[np.ndarray, "n code"]
 
 @torch.no_grad()
 def encode(model: Autoencoder, adapter: TextAdapter, texts: Iterable[Any], out: Path | None = None) -> Codes:
-    """One code for each text, in their order; the best single guess, without noise.
+    """Encode texts deterministically: one code for each text, in order.
 
     Args:
-        model: in evaluation mode.
-        adapter: of what the model reads.
-        texts: any number; at most ``CHUNK`` of them are held at a time.
+        model: model in evaluation mode.
+        adapter: adapter of the encoder.
+        texts: any number of texts; at most ``CHUNK`` of them are in memory at a time.
         out: a new ``.npy`` file that is filled as texts are encoded, for corpora whose codes exceed the memory. It is
-            returned as a read-only memory map. A pipe gets them all at the end.
+            returned as a read-only memory map. A pipe gets all codes at the end.
 
     Raises:
-        InputError: something that is not text, or ``out`` exists.
-        OSError: the disk does not hold the codes; nothing is left there then.
+        InputError: a value that is not text, or ``out`` exists.
+        OSError: too little disk space for the codes; nothing is left there then.
     """
     if out is None:
         found = list(_encoded_chunks(model, adapter, texts))
@@ -85,7 +85,7 @@ def _check(chunk: list[Any], first: int) -> None:
 
 
 def check_ids(encoder: Any, ids: list[list[int]]) -> None:
-    """Refuse tokens that a pretrained encoder has no vector for: its tokenizer is a file of its own."""
+    """Check that a pretrained encoder has vectors for all tokens, because its tokenizer is a separate file."""
     words = getattr(getattr(encoder, "encoder", encoder), "words", None)
     largest = max(map(max, ids))
     if words is not None and largest >= len(words()):
@@ -95,7 +95,7 @@ def check_ids(encoder: Any, ids: list[list[int]]) -> None:
 def _encoded(model: Autoencoder, ids: list[list[int]]) -> Tensor:
     check_ids(model.encoder, ids)
     device = next(model.parameters()).device
-    # Equal rows are encoded once, so that they have equal codes whatever else is in their batch.
+    # Equal rows are encoded once, so that their codes do not depend on their batches.
     place: dict[tuple[int, ...], int] = {}
     where = [place.setdefault(tuple(row), len(place)) for row in ids]
     distinct = list(place)
@@ -117,7 +117,7 @@ def _write_codes(parts: Iterator[Codes], rows: int, out: Path) -> Codes:
             codes[start : start + len(part)] = part
             start += len(part)
         codes.flush()
-        # Windows renames no file that is mapped.
+        # Windows cannot rename a mapped file.
         del codes
     mapped: Codes = np.load(out, mmap_mode="r", allow_pickle=False)
     return mapped

@@ -80,7 +80,7 @@ def evaluate(
     """Evaluate a model on held-out texts.
 
     Args:
-        model: in evaluation mode.
+        model: model in evaluation mode.
         adapter: adapters of encoder and decoder.
         texts: texts that the model was not trained on.
         samples: importance samples per text for ``weighted_nll``; 0 skips it.
@@ -135,7 +135,7 @@ def nats_per_token(model: Autoencoder, source: Source) -> Float64[Tensor, " text
     length.
 
     Args:
-        model: in evaluation mode.
+        model: model in evaluation mode.
         source: as created by ``InputOutput.source``.
 
     Raises:
@@ -164,14 +164,14 @@ def weighted_nlls(
     """−log p of each text by importance sampling (Burda et al. 2016), nats; lower is better.
 
     Args:
-        model: with a posterior, in evaluation mode.
+        model: model with a posterior, in evaluation mode.
         source: the texts.
-        samples: draws a text.
-        seed: of the draws.
+        samples: number of samples per text.
+        seed: seed of the samples.
         run: precision and progress.
 
     Returns:
-        Of each text, in the order of the batches.
+        The value of each text, in the order of the batches.
     """
     device, parts = next(model.parameters()).device, []
     there, noise = source.to(device), torch.Generator(device).manual_seed(seed)

@@ -1,5 +1,8 @@
 """The plugin object behind the entry point."""
 
+from typing import Any
+
+from isthmus.actions import Offer
 from isthmus.models.kinds import contractive, denoising, sparse, vanilla, variational
 from isthmus.models.sequence_vae import sequence_vae
 from isthmus.protocols import Plugin
@@ -9,6 +12,15 @@ from isthmus_text.cli import commands
 from isthmus_text.cli.demo import demo
 from isthmus_text.cli.fit_command import fit
 from isthmus_text.pretrained.builders import denoising_text, readable_embeddings
+
+
+def serving(model: Any) -> Offer:
+    """What a text autoencoder offers over HTTP and to agents."""
+    # Imported here because it needs pydantic, which only servers do.
+    from isthmus_text.serving.offer import offer
+
+    return offer(model)
+
 
 plugin = Plugin(
     adapter=TextAdapter,
@@ -35,4 +47,5 @@ plugin = Plugin(
         "evaluate": commands.evaluate,
     },
     faces={"TextAutoencoder": TextAutoencoder},
+    serving=serving,
 )

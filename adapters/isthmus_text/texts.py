@@ -47,27 +47,28 @@ class Texts(Sequence[str]):
         remembered: Told = NOTHING_TOLD,
         **file: Unpack[FileOptions],
     ) -> Texts:
-        """Texts from files, tables and iterables. An empty text keeps its place, so that rows stay aligned.
+        """Read texts from files, tables and iterables. Empty texts are kept, so that rows stay aligned.
 
         Args:
             source: a path, a table or texts. Paths: a text file, a folder of documents (``*.txt``), delimited text
-                (CSV, TSV, ...), JSON (an object a line, or an array), also packed, or Parquet. Tables: anything with
-                the Arrow PyCapsule interface (pandas, polars, ...). Texts: an iterable of str, gone through once.
-            column: the column of a table that holds the texts; by default the only one, the one named ``text``, or
-                one that is called or looks like it, which is logged.
-            unit: whether a text is a line or a whole file. Lines lose their ends (LF or CRLF) and nothing else; in
+                (CSV, TSV, ...), JSON (one object per line, or an array), optionally compressed, or Parquet. Tables:
+                objects with the Arrow PyCapsule interface (pandas, polars, ...). Texts: an iterable of str, which is
+                iterated once.
+            column: the text column of a table; by default the only one, the one named ``text``, or one whose name or
+                content looks like text, which is logged.
+            unit: whether a text is a line or a whole file. Lines lose their endings (LF or CRLF) and nothing else; in
                 documents CRLF becomes LF.
-            remembered: how another file was written, which counts as far as it fits this one.
-            file: encoding of a file, and delimiter and header of a table in delimited text, where they are not found
-                out. A byte order mark is dropped. The columns of Parquet are always UTF-8.
+            remembered: options of another file, used as far as they fit this one.
+            file: encoding of a file, and delimiter and header of a table in delimited text, if they are not detected
+                correctly. A byte order mark is dropped. The columns of Parquet are always UTF-8.
 
-        A text file beyond 64 MiB is mapped where it lies and must not be changed while its texts are used.
+        A text file above 64 MiB is memory-mapped and must not change while its texts are used.
 
         Raises:
             SourceError: no file, an unreadable or empty one, or one that is not text.
-            ColumnError: a column that is missing, that has to be named, or that holds no text.
-            InputError: not valid UTF-8 (line or row are named), or something among the texts that is not a str.
-            SettingError: an unknown unit or encoding, or a column or unit that has no meaning for the source.
+            ColumnError: a column that is missing, must be specified, or is not text.
+            InputError: invalid UTF-8 (the message names line or row), or a text that is not a str.
+            SettingError: an unknown unit or encoding, or a column or unit that does not apply to the source.
         """
         if unit not in ("line", "document"):
             raise SettingError(f"unit={unit!r}", expected="'line' or 'document'")

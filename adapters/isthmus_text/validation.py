@@ -38,12 +38,12 @@ REMEDIES = (
 
 @dataclass
 class HeldOutMonitor:
-    """One pass over held-out texts yields the validation score and the other figures of the history.
+    """Computes the validation score and the other metrics of the history in one pass over held-out texts.
 
     Attributes:
         source: the held-out texts.
         run: precision.
-        diagnosis: of the latest pass; None for deterministic models.
+        diagnosis: diagnosis of the latest pass; None for deterministic models.
         each: ``nll`` and ``rate`` of each text in the latest pass, in no particular order.
     """
 

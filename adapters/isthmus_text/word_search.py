@@ -1,11 +1,11 @@
-"""What ``search`` compares where a code holds words at their places: the words alone, rare ones more than others.
+"""Search keys for models whose codes represent words at their positions: bags of words, weighted by rarity.
 
-In such a code each word counts alike, and in each position by itself: two sentences that say the same, but a word
-later, are far from each other, and "the" brings them as near as a name does.
+In such a code all words have the same weight, separately for each position: two sentences with the same content,
+shifted by one word, are far from each other, and a common "the" counts as much as a common name.
 
-For search a text is therefore a sum of its token
-vectors, whatever their order, weighted by smooth inverse frequency (Arora, Liang & Ma, "A simple but tough-to-beat
-baseline for sentence embeddings", ICLR 2017; without their last step, which changes nothing here):
+For search a text is therefore the sum of its token vectors in any order, weighted by smooth inverse frequency (Arora,
+Liang & Ma, "A simple but tough-to-beat baseline for sentence embeddings", ICLR 2017; without their last step, which
+changes nothing here):
 
     Σ_t a / (a + p(w_t)) · e(w_t)
 
@@ -30,13 +30,13 @@ from isthmus_text.input_output import InputOutput
 from isthmus_text.tokens.tokenizer import Tokenizer
 
 SMOOTHING = 1e-3
-"""``a`` above, as in the paper: tokens that are rarer than this count almost fully."""
+"""``a`` above, as in the paper: rarer tokens have almost full weight."""
 
 LONGEST = 1 << 20
-"""Tokens of a text: there is no position beyond which none is known."""
+"""Maximum number of tokens per text; unlike in codes, there is no maximum position."""
 
 CHUNK = 8192
-"""Texts that are turned into tokens at a time."""
+"""Number of texts that are tokenised at a time."""
 
 
 @final
@@ -45,7 +45,7 @@ class WordSearch:
 
     Args:
         table: a vector for each token of the tokenizer.
-        tokenizer: from texts to tokens.
+        tokenizer: converts texts to tokens.
         gallery: the texts.
     """
 
@@ -56,19 +56,19 @@ class WordSearch:
         counts = torch.zeros(len(table), dtype=torch.float64)
         for ids, _ in parts:
             counts += torch.bincount(ids, minlength=len(table))
-        # One more of each: in few texts a token that none of them has would outweigh all that they have.
+        # Add-one smoothing: with few texts, a token that occurs in none of them would outweigh all others.
         frequency = (counts + 1) / (counts + 1).sum()
         self._weights = (SMOOTHING / (SMOOTHING + frequency)).float()
         self.gallery = Gallery(self._joined(parts), gallery.items, gallery.labels, metric="cosine")
 
     def keys(self, records: Sequence[str]) -> Float[Tensor, "records width"]:
-        """What the texts are compared by."""
+        """The vectors by which texts are compared."""
         return self._joined(self._tokens(records))
 
     def _tokens(self, texts: Sequence[str]) -> Iterator[tuple[Int64[Tensor, " tokens"], Int64[Tensor, " ends"]]]:
-        """The tokens of some texts one after the other, and where each text begins and the last one ends."""
-        # To byte pairs a word at the beginning is another one than after a space. A tokenizer of words knows them as
-        # they were written.
+        """The concatenated tokens of some texts, with the start of each text and the end of the last one."""
+        # In byte-pair encoding, a word at the beginning differs from the same word after a space; in a word tokenizer
+        # it does not.
         alike = self._tokenizer.kind == "bpe"
         stream = iter(texts)
         while chunk := [f" {text.lower()}" if alike else text for text in islice(stream, CHUNK)]:
@@ -82,7 +82,7 @@ class WordSearch:
 
 
 def word_search(fitted: FittedAutoencoder[InputOutput]) -> WordSearch | None:
-    """For a model whose encoder offers ``token_vectors``; the codes of others are compared as they are."""
+    """Search keys for a model whose encoder has ``token_vectors``; None for other models, which compare codes."""
     encoder: Any = fitted.model.encoder
     if fitted.gallery is None or not hasattr(encoder, "token_vectors"):
         return None

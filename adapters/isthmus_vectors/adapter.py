@@ -1,4 +1,4 @@
-"""From rows of numbers to batches."""
+"""The adapter for rows of numbers, which turns them into batches."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ SCALING, TABLE = "scaling.json", "table.json"
 @brief
 @dataclass(frozen=True, eq=False)
 class VectorAdapter:
-    """Made by ``fit`` or ``restore``.
+    """Created by ``fit`` or ``restore``.
 
     Attributes:
-        scaling: learned from the rows that are trained on.
-        columns: their names, if they have any.
-        is_sparse: whether rows become bags, of which only what is not zero is stored.
-        places: where the columns stand in rows without names, if some of them were left out.
-        written: how the file was written that they were read from, as far as that was said.
+        scaling: scaling, learned from the training rows.
+        columns: names of the columns, if they have any.
+        is_sparse: whether rows become bags, which only store nonzero values.
+        places: positions of the columns in rows without names, if some columns were left out.
+        written: file options that the caller gave for the training file.
     """
 
     scaling: Scaling
@@ -54,7 +54,7 @@ class VectorAdapter:
 
     @classmethod
     def fit(cls, records: Vectors, scaling: str = "robust") -> VectorAdapter:
-        """Learn the scale of each column. Raises what ``Scaling.fit`` raises."""
+        """Learn the scale of each column. Raises the errors of ``Scaling.fit``."""
         scales = Scaling.fit(records, scaling)
         return cls(scales, records.columns, records.is_sparse, records.places, records.written)
 
@@ -66,7 +66,7 @@ class VectorAdapter:
     def rows(
         self, source: Any, *, columns: Columns | None = None, drop: Columns = (), **file: Unpack[FileOptions]
     ) -> Vectors:
-        """Rows with the columns that were trained on; others are ignored. Raises what ``Vectors.read`` raises."""
+        """Rows with the training columns; other columns are ignored. Raises the errors of ``Vectors.read``."""
         return Vectors.read(source, columns=columns, drop=drop, known=self.known, **file)
 
     def prepare(self, records: Vectors) -> VectorSource | BagSource:
@@ -75,7 +75,7 @@ class VectorAdapter:
         Raises:
             ColumnError: a column that the rows lack.
             InputError: rows of another width.
-            ValueRangeError: numbers too large for fp32, without a scaling that would compress them.
+            ValueRangeError: numbers too large for fp32, without a scaling that compresses them.
         """
         exact = self.prepare_float64(records)
         if isinstance(exact, BagSource):
@@ -88,7 +88,7 @@ class VectorAdapter:
         return VectorSource(values)
 
     def prepare_float64(self, records: Vectors) -> VectorSource | BagSource:
-        """The same in fp64, for a few rows at a time. Raises what ``prepare`` raises, except for large numbers."""
+        """The same in fp64, for a few rows at a time. Raises the errors of ``prepare``, except for large numbers."""
         rows = records.select_columns(self.columns)
         self.scaling.check_width(rows.width)
         if self.is_sparse:

@@ -82,7 +82,7 @@ class VectorAutoencoder(AutoencoderFace[VectorAdapter, Vectors, Rows]):
             columns: names of the columns to train on, in this order; positions, for rows without names. None for all.
                 The model remembers them.
             drop: names or positions of columns to leave out, such as ids and labels.
-            encoding, delimiter, header: how a file of text is written, where that is not found out; remembered, too.
+            encoding, delimiter, header: format of a text file, if it is not detected correctly; remembered, too.
             model: a builder's name; ``isthmus models`` lists them.
             scaling: "robust" scales each column by its median and quartiles; "none" leaves numbers as they are, as for
                 ready-made embeddings.
@@ -113,11 +113,11 @@ class VectorAutoencoder(AutoencoderFace[VectorAdapter, Vectors, Rows]):
         return cls(fit.fit(data, request, how, scaling=scaling, latent_prior=flag("latent_prior", latent_prior)))
 
     def encode(self, vectors: Any, **file: Unpack[FileOptions]) -> Float32[np.ndarray, "rows code"]:
-        """One code for each row, in their order: the best single guess, the same at every call.
+        """Encode rows: one code for each row, in order. Encoding is deterministic.
 
         Args:
             vectors: rows of numbers.
-            file: encoding, delimiter and header of a file of text, where they are others than in ``fit``.
+            file: encoding, delimiter and header of a text file, if they differ from those in ``fit``.
 
         Returns:
             Shape (rows, ``code_width``).

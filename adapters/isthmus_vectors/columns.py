@@ -1,4 +1,4 @@
-"""Which columns of a table are taken, by name and in which order, and the numbers in them."""
+"""Selects columns of a table by name and order, and reads their numbers."""
 
 from __future__ import annotations
 
@@ -21,23 +21,23 @@ from isthmus.reprs import brief
 Numbers = tuple[npt.NDArray[np.floating[Any]], tuple[str, ...]]
 
 Columns: TypeAlias = Sequence[str | int] | str
-"""Names, or positions where there are no names; a single name is one."""
+"""Names, or positions if there are no names; may be a single name."""
 
 LISTED = 20
-"""Names that a message spells out, at most."""
+"""Maximum number of names in a message."""
 
 LOOKED_AT = 10_000
-"""Rows in which a cell that is no number is looked for."""
+"""Number of rows in which a non-numeric cell is searched."""
 
 
 @brief
 @dataclass(frozen=True)
 class Places:
-    """Columns that were taken by position.
+    """Columns that were selected by position.
 
     Attributes:
-        chosen: where they stood.
-        width: of the rows that they were taken from.
+        chosen: positions of the columns.
+        width: width of the rows from which they were selected.
     """
 
     chosen: tuple[int, ...]
@@ -46,13 +46,13 @@ class Places:
 
 @dataclass(frozen=True)
 class Known:
-    """The columns that a model was trained on.
+    """The training columns of a model.
 
     Attributes:
-        names: of the columns; None where they had none.
-        width: how many there are.
-        places: where they stand in rows without names, if some were left out.
-        written: how the file was written that they were read from, as far as that was said.
+        names: names of the columns; None if they had none.
+        width: number of columns.
+        places: their positions in rows without names, if some were left out.
+        written: file options that the caller gave for the training file.
     """
 
     names: tuple[str, ...] | None
@@ -63,12 +63,12 @@ class Known:
 
 @dataclass(frozen=True)
 class Choice:
-    """What to take from a table.
+    """The columns to select from a table.
 
     Attributes:
-        columns: names to take, in this order; None takes all.
+        columns: names to select, in this order; None selects all.
         drop: names to leave out.
-        known: of the model that the rows are for. Where it has names, these columns are taken, and all others ignored.
+        known: columns of the model that the rows are for; if they have names, only these columns are selected.
     """
 
     columns: tuple[str, ...] | None
@@ -77,28 +77,28 @@ class Choice:
 
     @classmethod
     def of(cls, columns: Columns | None, drop: Columns, known: Known | None = None) -> Choice:
-        """From what users give."""
+        """Create a choice from the arguments of a user."""
         return cls(None if columns is None else _as_names(columns), _as_names(drop), known)
 
     @property
     def sought(self) -> tuple[str, ...] | None:
-        """The names that a model knows, if it knows any."""
+        """The names of the model's columns, if there are any."""
         return None if self.known is None else self.known.names
 
     @property
     def taken_by_name(self) -> set[str]:
-        """All names that somebody asked for."""
+        """All names that were requested."""
         return {*(self.columns or ()), *(self.sought or ())}
 
     def among(self, present: Sequence[str], where: str) -> list[str]:
-        """The columns of a table to read, in their order.
+        """The columns of a table to read, in order.
 
         Args:
-            present: the names that there are.
-            where: of the table, for messages.
+            present: names of the existing columns.
+            where: name of the table, for messages.
 
         Raises:
-            ColumnError: a name that is not there, or twice.
+            ColumnError: a missing or duplicate name.
         """
         left = choose_columns(present, where, self.columns, self.drop)
         if self.sought is None:
@@ -114,10 +114,10 @@ class Choice:
         return wanted
 
     def ordered(self, values: npt.NDArray[np.floating[Any]], names: tuple[str, ...], where: str) -> Numbers:
-        """Numbers in the order in which the model knows them.
+        """Numbers in the order of the model's columns.
 
         Raises:
-            ColumnError: a list of another length than those that the model was trained on.
+            ColumnError: a column of lists with another length than in the training.
         """
         if self.sought is None or names == self.sought:
             return values, names
@@ -136,10 +136,10 @@ class Choice:
 def as_table(source: object) -> pa.Table | None:
     """The source as an Arrow table if it is one; None for a single column and for everything else.
 
-    Whatever has the Arrow PyCapsule interface can be one: pyarrow, pandas, polars, DuckDB.
+    Tables are objects with the Arrow PyCapsule interface: pyarrow, pandas, polars, DuckDB.
 
     Raises:
-        ColumnError: a table of pandas with two columns of one name.
+        ColumnError: a pandas table with duplicate column names.
     """
     if not hasattr(source, "__arrow_c_stream__"):
         return None
@@ -148,12 +148,12 @@ def as_table(source: object) -> pa.Table | None:
     except (pa.ArrowException, TypeError):
         return None
     except ValueError as error:
-        # What pandas says of two columns of one name.
+        # The error of pandas for duplicate column names.
         raise ColumnError(f"a table that Arrow cannot hold ({error})", expected="columns of different names") from None
 
 
 def row_number(row: int, name: str | None = None) -> str:
-    """A row (counted from 0), and perhaps a column, as messages name them: counted from 1."""
+    """The name of a row (given from 0), and optionally a column, in messages, counted from 1."""
     return f"row {row + 1:,}" + ("" if name is None else f", column {name!r}")
 
 
@@ -165,11 +165,11 @@ def numbers(
     Args:
         table: the source.
         where: its name, for messages.
-        choice: of columns.
-        place: how messages name a row and a column of it.
+        choice: the columns to select.
+        place: function that names a row and a column in messages.
 
     Raises:
-        ColumnError: a column that is missing, is there twice or holds no numbers.
+        ColumnError: a column that is missing, duplicate or not numeric.
         InputError: a column of lists of different lengths.
     """
     index = _index_of(table.schema)
@@ -190,16 +190,16 @@ def numbers(
 def choose_columns(
     present: Sequence[str], where: str, columns: Sequence[str] | None, drop: Sequence[str] = ()
 ) -> list[str]:
-    """The names to take, in their order.
+    """The names of the selected columns, in order.
 
     Args:
-        present: the names that there are.
-        where: of the table, for messages.
-        columns: names to take; None takes all.
+        present: names of the existing columns.
+        where: name of the table, for messages.
+        columns: names to select; None selects all.
         drop: names to leave out.
 
     Raises:
-        ColumnError: a name that is not there, or twice.
+        ColumnError: a missing or duplicate name.
     """
     for name in (*(columns or ()), *drop):
         if present.count(name) != 1:
@@ -212,28 +212,28 @@ def choose_columns(
 
 
 def choose_places(width: int, columns: Columns | None, drop: Columns) -> Places:
-    """Columns by position, for rows without names.
+    """Select columns by position, for rows without names.
 
     Args:
-        width: of the rows.
-        columns: positions to take, in this order, from 0; None takes all.
+        width: width of the rows.
+        columns: positions to select, in this order, from 0; None selects all.
         drop: positions to leave out.
 
     Raises:
-        ColumnError: a name, or a position that is not there.
+        ColumnError: a name, or a position that does not exist.
     """
     chosen, left_out = (_positions(some, width) for some in (range(width) if columns is None else columns, drop))
     return Places(tuple(place for place in chosen if place not in left_out), width)
 
 
 def lacking(missing: Sequence[str], present: Sequence[str], where: str, known: Sequence[str]) -> ColumnError:
-    """What to say of columns that a model was trained on and that a table lacks.
+    """The error for training columns that a table lacks.
 
     Args:
-        missing: their names.
-        present: the names that there are.
-        where: of the table.
-        known: the columns that the model was trained on.
+        missing: names of the missing columns.
+        present: names of the existing columns.
+        where: name of the table.
+        known: the training columns of the model.
     """
     one = len(missing) == 1
     left = set(present) - set(known)
@@ -248,14 +248,14 @@ def lacking(missing: Sequence[str], present: Sequence[str], where: str, known: S
 
 
 def left_out(names: Sequence[str]) -> str:
-    """How columns are left out, in Python and on the command line."""
+    """The arguments that leave columns out, in Python and on the command line."""
     options = " ".join(f"--drop {shlex.quote(name)}" for name in names[:LISTED])
     more = f" and {len(names) - LISTED} more" if len(names) > LISTED else ""
     return f"drop={list(names[:LISTED])}{more} in Python, {options}{more} on the command line"
 
 
 def listed(names: Sequence[str], most: int = LISTED) -> str:
-    """Names in quotes, some of them where there are many."""
+    """Names in quotes, abbreviated if there are many."""
     shown = ", ".join(map(repr, names[:most]))
     return (shown + (f" and {len(names) - most} more" if len(names) > most else "")) or "none"
 
@@ -278,7 +278,7 @@ def _positions(given: Columns | Iterable[str | int], width: int) -> tuple[int, .
 
 
 def _holder(name: str, present: Sequence[str]) -> str | None:
-    """The column that holds what a model calls ``name``: of that name, or of lists of which it is a part."""
+    """The column that contains a model's column ``name``: the column of this name, or a column of lists."""
     if name in present:
         return name
     stem, _, place = name.rpartition(".")
@@ -286,7 +286,7 @@ def _holder(name: str, present: Sequence[str]) -> str | None:
 
 
 def _index_of(schema: pa.Schema) -> set[str]:
-    """Names of columns that are the index of a pandas table: they say which row, not what is in it."""
+    """Names of columns that are the index of a pandas table and contain no data."""
     held = schema.pandas_metadata
     return {name for name in held["index_columns"] if isinstance(name, str)} if held else set()
 
@@ -330,7 +330,7 @@ def _check_numbers(
 
 
 def _odd_cell(column: pa.ChunkedArray, name: str, place: Callable[[int, str | None], str]) -> str:
-    """The first cell that is no number, of a column of text that mostly reads like numbers."""
+    """The first non-numeric cell of a text column that mostly contains numbers."""
     if not _is_text(column.type):
         return ""
     cells = column.slice(0, LOOKED_AT).to_pylist()

@@ -6,7 +6,7 @@
     compressor.save("compressor.bundle")
 
 Only directions are kept, as for vectors that are compared by cosine; decoded vectors have length 1. Codes are coarse to
-fine: the leading bytes of a code are a code too, which ``decode`` and ``search`` take."""
+fine: the leading bytes of a code are also a valid code for ``decode`` and ``search``."""
 
 from __future__ import annotations
 
@@ -71,13 +71,12 @@ class Compressor:
     Attributes:
         model: the autoencoder, of vectors whose numbers have a mean square of 1.
         settings: the builder's keywords, see ``isthmus.models.matryoshka``.
-        history: of the training.
-        columns: names of the columns that were trained on; None where they had none.
-        places: where the columns stand in rows without names, if some of them were left out.
-        written: how the file was written that it learned from, as far as that was said.
-        kept: what codes of each length keep of the training vectors, see ``compression.kept.measured``; None of
-            bundles of earlier versions.
-        card_words: what the model card says of bundles of compressors.
+        history: history of the training.
+        columns: names of the training columns; None if they had none.
+        places: positions of the columns in rows without names, if some columns were left out.
+        written: file options that the caller gave for the training file.
+        kept: quality of codes of each length, see ``compression.kept.measured``; None for bundles of earlier versions.
+        card_words: text of the model card for compressors.
     """
 
     card_words: ClassVar[CardWords] = COMPRESSOR
@@ -124,10 +123,10 @@ class Compressor:
             columns: names of the columns to use, such as that of a column of lists; positions, for rows without names.
                 None for all. The compressor remembers them.
             drop: names or positions of columns to leave out, such as ids.
-            encoding, delimiter, header: how a file of text is written, where that is not found out; remembered, too.
-            seed, device, precision, checkpoints, resume, time_limit: how training runs; see ``isthmus.training.run``.
+            encoding, delimiter, header: format of a text file, if it is not detected correctly; remembered, too.
+            seed, device, precision, checkpoints, resume, time_limit: how training is run; see ``isthmus.training.run``.
             log: called with the record of each epoch; see ``isthmus.training.loggers``.
-            progress: whether it is shown, or a ``Progress`` that is called instead.
+            progress: whether to show the progress, or a ``Progress`` object that receives it.
             run: all of these as one object.
             settings: further keywords of ``isthmus.models.matryoshka``.
 
@@ -143,7 +142,7 @@ class Compressor:
         rows = Vectors.for_training(vectors, columns, drop, encoding=encoding, delimiter=delimiter, header=header)
         examples = _directions(_tensor(rows))
         if len(examples) < FEWEST:
-            raise InputError(f"{counted(len(examples), 'vector')} to learn from", expected=f"at least {FEWEST}")
+            raise InputError(f"{counted(len(examples), 'vector')} to train on", expected=f"at least {FEWEST}")
         usual = Run(device="cpu")
         run = Run.gather(run, seed, device, precision, progress, checkpoints, resume, time_limit, log, default=usual)
         keywords = checked(BUILDER, matryoshka, {"bytes": bytes, **settings})
@@ -159,8 +158,8 @@ class Compressor:
         """The panels of ``isthmus.plots.overview``, the picture that ``isthmus plot`` draws.
 
         Returns:
-            What codes of each length keep, which values the bytes have, and the course of the training where there is
-            one; or, in place of one of them, why it is missing.
+            The quality of codes of each length, the use of the bytes' values, and the training curves, if any; or the
+            reason why a panel is missing.
         """
         course = training_panels(self.history)
         return [*kept.panels(self.kept), *(course if self.settings.get("epochs") else ())]
@@ -183,10 +182,10 @@ class Compressor:
 
         Args:
             vectors: shape (rows, width), or a table or file; columns are found by name, as everywhere in this adapter.
-            bytes: of a shorter code, which is slightly better than the leading bytes of a whole one; None for whole
-                codes.
+            bytes: length of a shorter code, which is slightly better than the leading bytes of a complete one; None for
+                complete codes.
             beams: width of the beam search for codewords; more are better and slower.
-            file: encoding, delimiter and header of a file of text, where they are others than in ``fit``.
+            file: encoding, delimiter and header of a text file, if they differ from those in ``fit``.
 
         Returns:
             Shape (rows, bytes).
@@ -229,7 +228,7 @@ class Compressor:
 
     @torch.no_grad()
     def search(self, queries: Any, codes: Array, k: int = 10) -> SearchHits:
-        """The ``k`` rows of ``codes`` with the greatest inner product of query and decoded vector.
+        """The ``k`` rows of ``codes`` with the largest inner product of query and decoded vector.
 
         Args:
             queries: vectors, as for ``encode``.
@@ -237,9 +236,9 @@ class Compressor:
             k: number of rows per query.
 
         Returns:
-            The answers of ``Index.search``, a list for each query: ``ids`` are the row numbers of the codes, ``scores``
-            inner products; best first, equal scores in ascending order of row, as those of equal codes are. Fewer
-            than ``k`` where there are fewer codes.
+            Results like those of ``Index.search``, a list for each query: ``ids`` are the row numbers of the codes,
+            ``scores`` inner products; best first, ties by ascending row, including equal codes. Fewer than ``k`` if
+            there are fewer codes.
 
         Raises:
             SettingError: ``k`` below 1.
@@ -254,7 +253,7 @@ class Compressor:
         """Save as a bundle.
 
         Args:
-            path: of the bundle.
+            path: path of the bundle.
             card: whether to write a model card, ``README.md``, into it.
 
         Raises:
@@ -301,7 +300,7 @@ class Compressor:
 
     def _read(self, vectors: Any, **file: Unpack[FileOptions]) -> Float[Tensor, "rows width"]:
         if getattr(vectors, "shape", None) == (0, self.width):
-            return torch.empty(0, self.width)  # an empty batch, where an empty file would be a mistake
+            return torch.empty(0, self.width)  # an empty batch is valid, unlike an empty file
         known = Known(self.columns, self.width, self.places, self.written)
         return _tensor(Vectors.read(vectors, known=known, **file))
 
@@ -320,7 +319,7 @@ class Compressor:
 
 
 def _restored(saved: bundle.Bundle) -> tuple[Any, ...]:
-    """The fields of what was saved, in their order."""
+    """The fields of a saved compressor, in order."""
     settings, facts = saved.manifest.settings, saved.manifest.facts
     model = rebuild(matryoshka, Vector(int(facts["width"])), settings, saved.tensors)
     assert isinstance(model, Autoencoder)
@@ -332,7 +331,7 @@ def _restored(saved: bundle.Bundle) -> tuple[Any, ...]:
 
 
 def _checked_kept(found: Any) -> Mapping[str, Any] | None:
-    """What a manifest says of it, in the types that a picture needs."""
+    """The quality recorded in a manifest, with checked types."""
     return None if found is None else {name: [float(one) for one in found[name]] for name in kept.NAMES}
 
 

@@ -23,17 +23,17 @@ logger = logging.getLogger(__name__)
 
 FORMATS = "CSV, TSV or other delimited text, JSON, .parquet, .npy or .npz"
 UNNAMED = ("", "unnamed: 0")
-"""What a column without a name is called, in lower case: by nothing, or by pandas."""
+"""Names of unnamed columns in lower case: empty, or the name that pandas gives."""
 
 
 @dataclass(frozen=True)
 class FileContents:
-    """What a file of numbers holds.
+    """The content of a file of numbers.
 
     Attributes:
-        array: an array or a sparse matrix, of a file without columns.
-        table: the chosen columns, of a table.
-        where: how messages name a row (counted from 0) and a column of it.
+        array: an array or a sparse matrix, for files without columns.
+        table: the selected columns, for tables.
+        where: function that names a row (counted from 0) and a column in messages.
     """
 
     array: Any = None
@@ -42,18 +42,18 @@ class FileContents:
 
 
 def read_file(path: Path, choice: Choice, told: Told | None = None) -> FileContents:
-    """The contents of a file: an array or a sparse matrix, or else the chosen columns of a table.
+    """Read a file: an array or a sparse matrix, or else the selected columns of a table.
 
     Args:
-        path: .npy and .npz by its ending; whatever else it holds is found out.
-        choice: of columns of a table.
-        told: how a file of text is written, as far as the caller says it; what the model knows of that counts as far as
-            it fits.
+        path: path of the file; .npy and .npz are recognised by their extension, other formats by their content.
+        choice: columns to select from a table.
+        told: options of a text file that the caller gave; those of the model's training file are used as far as they
+            fit.
 
     Raises:
-        SourceError: no such file, one that holds no table, or a damaged one.
-        ColumnError: a column of the table that is missing or holds no numbers.
-        SettingError: how a text is written, said of an array.
+        SourceError: no such file, not a table, or a damaged file.
+        ColumnError: a column of the table that is missing or not numeric.
+        SettingError: options of a text file for an array.
     """
     plain_file(path, f"a file: {FORMATS}")
     told, known = told or Told(), Told() if choice.known is None else choice.known.written
@@ -87,7 +87,7 @@ def _array(path: Path, kind: str) -> Any:
 
 
 def _without_row_numbers(table: pa.Table, path: Path, choice: Choice) -> pa.Table:
-    """Without columns that nobody named and that hold nothing, or, in the first place, the numbers of the rows."""
+    """The table without unnamed columns that are empty or that, in first position, contain row numbers."""
     places = []
     for place, name in enumerate(table.column_names):
         if name.strip().lower() not in UNNAMED or name in choice.taken_by_name:

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
+from isthmus.actions import Offer
 from isthmus.models.kinds import contractive, denoising, sparse, vanilla, variational
 from isthmus.models.matryoshka import matryoshka
 from isthmus.protocols import Plugin
@@ -24,6 +25,14 @@ def face_for(builder: str, facts: Mapping[str, Any]) -> str:
     if LAYOUT.marked_by in facts:
         return "VectorAutoencoder"
     return {COMPRESSOR: "Compressor", DETECTOR: "Detector"}.get(builder, "VectorAutoencoder")
+
+
+def serving(model: Any) -> Offer:
+    """What a model of vectors offers over HTTP and to agents."""
+    # Imported here because it needs pydantic, which only servers do.
+    from isthmus_vectors.serving.offer import offer
+
+    return offer(model)
 
 
 plugin = Plugin(
@@ -48,4 +57,5 @@ plugin = Plugin(
     },
     faces={"Compressor": Compressor, "Detector": Detector, "VectorAutoencoder": VectorAutoencoder},
     face_for=face_for,
+    serving=serving,
 )

@@ -49,9 +49,9 @@ class Vectors:
 
     Attributes:
         values: fp32 or fp64; or CSR with ascending columns and no stored zeros, never made dense as a whole.
-        columns: their names; None where none were given.
-        places: where the columns stood, if some were taken by position.
-        written: how the file was written, as far as that was said.
+        columns: names of the columns; None if there are none.
+        places: positions of the columns, if some were selected by position.
+        written: file options that the caller gave.
     """
 
     values: Dense | csr_array
@@ -75,13 +75,13 @@ class Vectors:
             source: the path of a file of delimited text (CSV, TSV, ...), JSON or Parquet, of a NumPy array (.npy) or of
                 a sparse matrix (.npz, as ``scipy.sparse.save_npz`` writes it); a NumPy array, a torch tensor, a sparse
                 matrix of SciPy, nested lists, or a table of pandas, polars, pyarrow, DuckDB. A column of equally long
-                lists counts as so many columns: that is how tables hold embeddings.
-            columns: the names of the columns to take, in this order; all if not given. Of arrays, which have no names,
-                the positions, counted from 0.
+                lists counts as that many columns, which is how tables store embeddings.
+            columns: names of the columns to select, in this order; by default all. For arrays, which have no names,
+                positions from 0.
             drop: names or positions of columns to leave out.
-            known: of the model that the rows are for: its columns are found by name, in any order, and others are
-                ignored, whatever they hold. Rows without names are taken as they are.
-            file: encoding, delimiter and header of a file of text, where they are not found out.
+            known: columns of the model that the rows are for: they are found by name, in any order, and others are
+                ignored. Rows without names are used unchanged.
+            file: encoding, delimiter and header of a text file, if they are not detected correctly.
 
         Raises:
             SourceError: a file that cannot be read, or no rows.
@@ -111,8 +111,8 @@ class Vectors:
 
     @classmethod
     def for_training(cls, source: Any, columns: Columns | None, drop: Columns, **file: Unpack[FileOptions]) -> Vectors:
-        """``read``, with a line in the log that says what will be trained on, and a warning of columns that look like
-        row numbers or ids. Raises what ``read`` raises."""
+        """``read``, with a log message about the training columns, and a warning about columns that look like
+        row numbers or ids. Raises the errors of ``read``."""
         rows = cls.read(source, columns=columns, drop=drop, **file)
         # Sparse rows may be very wide, and none of their columns is looked at.
         names = rows.columns or (() if rows.is_sparse else tuple(map(str, range(rows.width))))
@@ -156,7 +156,7 @@ class Vectors:
         return self if count >= len(self) else self.select(even_rows(len(self), count).numpy())
 
     def blocks(self, size: int = BLOCK) -> Iterator[Vectors]:
-        """All rows in order, some at a time."""
+        """All rows in order, in blocks."""
         for start in range(0, len(self), size):
             yield replace(self, values=self.values[start : start + size])
 

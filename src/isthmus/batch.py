@@ -194,7 +194,7 @@ class TokenPlaces:
     Attributes:
         lengths: the number of tokens of each row, 1 at least, on the device; padding is behind the last one.
         full: whether no row has padding; False where nobody knows.
-        real: the positions of all tokens in the flattened ids, ascending, on the device; None where nobody knows.
+        real: the positions of all tokens in the flattened ids, ascending, on the device; None if unknown.
     """
 
     lengths: Int64[Tensor, " batch"]

@@ -206,7 +206,7 @@ def detached(posterior: Posterior) -> Posterior:
 
 
 def standard_normal_rates(posterior: Posterior | None) -> Float[Tensor, "batch *cells code"] | None:
-    """The closed form of the KL divergence from N(0, 1) in each dimension, nats, or None where there is none."""
+    """The closed form of the KL divergence from N(0, 1) in each dimension, nats, or None if there is none."""
     offered: ClosedFormPosterior | None = _offers(posterior, "standard_normal_rates")
     return None if offered is None else offered.standard_normal_rates()
 

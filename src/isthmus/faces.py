@@ -96,7 +96,7 @@ def face_of(manifest: Manifest, path: str | Path) -> type[Face]:
 
     Args:
         manifest: of the bundle.
-        path: of the bundle, for messages.
+        path: path of the bundle, for messages.
 
     Returns:
         The class.
@@ -133,7 +133,7 @@ def card_of_bundle(path: str | Path, *, measured: Sequence[Measured] = (), licen
     """The model card of any bundle, in the words of the class that saved it.
 
     Args:
-        path: of the bundle; the files that it verifies are not read.
+        path: path of the bundle; the files that it verifies are not read.
         measured: scores on further data sets, which the bundle does not know; see ``isthmus.cards.read_scores``.
         license: identifier of a license on the Hugging Face hub, such as ``mit``; None says nothing.
 

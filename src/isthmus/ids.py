@@ -98,7 +98,7 @@ def proper_id(given: Any) -> Id:
 
 
 def forms(given: Any) -> Iterator[Id]:
-    """How a vocabulary may hold an id that is asked for, the likeliest first. Raises what ``plain_id`` raises."""
+    """How a vocabulary may hold an id that is asked for, the likeliest first. Raises the errors of ``plain_id``."""
     plain = plain_id(given)
     yield plain
     if isinstance(plain, int):

@@ -86,7 +86,7 @@ class Vocabulary:
         return next((self._rows[form] for form in forms(id_) if form in self._rows), None)
 
     def held(self, id_: Any) -> Id:
-        """An id as it is held here, or would be if it were. Raises what ``find`` raises."""
+        """An id as it is held here, or would be if it were. Raises the errors of ``find``."""
         row = self.find(id_)
         if row is None:
             return in_kind(plain_id(id_), self.kind)
@@ -101,7 +101,7 @@ class Vocabulary:
         return None if None in rows else cast(list[int], rows)
 
     def places(self, ids: Iterable[Any]) -> Rows:
-        """The row of each id, -1 where it is not here. Raises what ``find`` raises."""
+        """The row of each id, -1 where it is not here. Raises the errors of ``find``."""
         rows = [self.find(id_) for id_ in ids]
         return np.asarray([-1 if row is None else row for row in rows], dtype=np.int64)
 
@@ -122,7 +122,8 @@ class Vocabulary:
         return rows
 
     def split(self, ids: Iterable[Any]) -> tuple[Rows, list[Id]]:
-        """Rows of the known ids, and the ids that are unknown, each in the order given. Raises what ``find`` raises."""
+        """Rows of the known ids, and the ids that are unknown, each in the order given. Raises the errors of
+        ``find``."""
         rows, unknown = list[int](), list[Id]()
         for id_ in ids:
             row = self.find(id_)

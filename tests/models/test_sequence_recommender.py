@@ -8,6 +8,7 @@ import torch
 from torch.nn import functional as F
 
 from isthmus.batch import Bag, Batch, TokenRows
+from isthmus.core.autoencoder import Autoencoder
 from isthmus.core.rankers import AutoencoderRanker
 from isthmus.errors import InputError, SettingError
 from isthmus.models import sequence_recommender
@@ -122,11 +123,20 @@ def test_the_rate_is_the_divergence_at_every_position() -> None:
         torch.testing.assert_close(model.loss(step, progress=progress).total, nll + beta * rate)
 
 
-def test_codes_start_at_the_states_of_the_plain_model() -> None:
-    plain, codes = made().model, made(variational=True).model
-    rows = Rows().rows
-    found = [AutoencoderRanker(model) for model in (plain, codes)]
-    torch.testing.assert_close(*(one.scores(one.prepare(rows)) for one in found))
+def test_the_mean_of_a_code_is_the_state() -> None:
+    recipe, plain, source = made(variational=True), made().model, Rows()
+    torch.testing.assert_close(*(_scores(model, source.rows) for model in (recipe.model, plain)))
+    recipe.fit(source, Run(device="cpu", precision="fp32"))
+    # The encoder and the readout share their table, and everything but the scale is that of the plain model.
+    plain.load_state_dict(
+        {name: value for name, value in recipe.model.state_dict().items() if "bottleneck" not in name}
+    )
+    torch.testing.assert_close(*(_scores(model, source.rows) for model in (recipe.model, plain)))
+
+
+def _scores(model: Autoencoder, rows: TokenRows) -> torch.Tensor:
+    ranker = AutoencoderRanker(model)
+    return ranker.scores(ranker.prepare(rows))
 
 
 def test_next_items_are_a_bag() -> None:

@@ -48,11 +48,10 @@ def parsed_size(text: str | None) -> int | tuple[int, int] | None:
 
 
 def check_pictures(out: Path) -> None:
-    """Refuse, before any work is done, a place where no pictures can be written.
+    """Check, before any work is done, that pictures can be written to a path.
 
     Raises:
-        InputError: something stands there, nothing may be written there, or a name that ends as another kind of file
-            does.
+        InputError: the path exists, is not writable, or has the extension of another kind of file.
     """
     contact_sheet.check_place(out)
     if out.suffix.lower() in OTHERS:
@@ -60,7 +59,7 @@ def check_pictures(out: Path) -> None:
 
 
 OTHERS = (".bmp", ".csv", ".gif", ".jpeg", ".jpg", ".npz", ".pdf", ".svg", ".tif", ".tiff", ".webp")
-"""Endings that are not written; a folder of such a name is hardly meant."""
+"""Extensions that are not supported; a folder with such a name is probably a mistake."""
 
 
 def on_error(skip_broken: bool) -> str:

@@ -1,1 +1,1 @@
-"""From files, folders and arrays to pixels."""
+"""Reads files, folders and arrays as pixels."""

@@ -1,4 +1,4 @@
-"""Arrays in files: ``.npy`` and ``.npz``, packed or not."""
+"""Arrays in files: ``.npy`` and ``.npz``, optionally compressed."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ ENDS = (".npy", ".npz")
 
 
 def is_array(path: Path) -> bool:
-    """Whether a file's name says so, such as ``images.npy`` or ``images.npz.xz``."""
+    """Whether a file name has such an extension, such as ``images.npy`` or ``images.npz.xz``."""
     return _plain_name(path).endswith(ENDS)
 
 
@@ -24,7 +24,7 @@ def read_arrays(path: Path) -> dict[str, npt.NDArray[np.generic]]:
     """The array of a ``.npy`` file under the name of the file, or those of a ``.npz`` file under theirs.
 
     Raises:
-        SourceError: it cannot be read or holds something else than plain arrays.
+        SourceError: it cannot be read, or contains something other than plain arrays.
     """
     content = unpacked(path)
     if _plain_name(path).endswith(".npy"):

@@ -1,4 +1,4 @@
-"""Parts of pictures, in their own resolution."""
+"""Crops of pictures at their original resolution."""
 
 from __future__ import annotations
 
@@ -10,13 +10,14 @@ from isthmus_images.files.pixels import Picture
 
 
 def cropped(loaded: Loaded, each: int, size: tuple[int, int], seed: int) -> Loaded:
-    """``each`` crops of every picture at random places, turned and mirrored at random; only square ones are turned.
+    """``each`` crops of every picture at random positions, rotated and mirrored at random; only square ones are
+    rotated.
 
     Args:
-        loaded: pictures, perhaps of several sizes.
-        each: crops of each picture.
+        loaded: pictures, which may have different sizes.
+        each: number of crops per picture.
         size: height and width of a crop.
-        seed: of places and orientations.
+        seed: seed of positions and orientations.
 
     Returns:
         The crops with the name and label of their picture; names end in ``#`` and a number.

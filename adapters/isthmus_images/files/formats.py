@@ -1,4 +1,4 @@
-"""Which files are pictures: the endings that are looked for, and the formats that are opened."""
+"""Supported picture files: their extensions, and the formats that are opened."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ SUFFIXES = frozenset(
 )
 
 UNREADABLE = (OSError, SyntaxError, ValueError, EOFError, Image.DecompressionBombError, Image.DecompressionBombWarning)
-"""What Pillow raises of files that are broken or no pictures."""
+"""Errors that Pillow raises for files that are broken or not pictures."""
 
 NO_PICTURES = frozenset({"thumbs.db", "desktop.ini"})
-"""What systems put into folders of pictures, and nobody misses."""
+"""Files that systems put into folders of pictures, which are ignored without a message."""
 
 
 @cache
 def formats() -> list[str]:
-    """What this Pillow opens; other formats (PostScript, films) never are, whatever a file is named."""
+    """The formats that this Pillow opens; other formats (PostScript, films) are never opened, whatever their names."""
     Image.init()
     return [name for name in _FORMATS if name in Image.OPEN]

@@ -1,4 +1,4 @@
-"""IDX files, the form of MNIST: a header of big-endian sizes, then bytes; packed or not."""
+"""IDX files, the format of MNIST: a header of big-endian sizes, then bytes; optionally compressed."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ BYTES = 0x08
 
 
 def is_idx(path: Path) -> bool:
-    """Whether a file's name says so, such as ``train-images-idx3-ubyte.gz``."""
+    """Whether a file name has such a form, for example ``train-images-idx3-ubyte.gz``."""
     return NAMED.search(path.name) is not None
 
 
@@ -25,7 +25,7 @@ def read_idx(path: Path, dimensions: int | None = None) -> npt.NDArray[np.uint8]
     """The array of a file, decompressed if its name ends in .gz or .xz.
 
     Args:
-        dimensions: how many it must have; any, if not given.
+        dimensions: required number of dimensions; None accepts any.
 
     Raises:
         SourceError: it cannot be read, is not an IDX file of bytes, or is truncated.
@@ -49,10 +49,10 @@ def read_idx(path: Path, dimensions: int | None = None) -> npt.NDArray[np.uint8]
 
 
 def labels_beside(path: Path) -> tuple[str, ...] | None:
-    """The labels of a file of images, where they lie beside it under the name that MNIST gave them.
+    """The labels of a file of images, if a label file with MNIST's name is next to it.
 
     Raises:
-        SourceError: they are there and cannot be read.
+        SourceError: it exists and cannot be read.
     """
     beside = path.with_name(path.name.replace("images", "labels").replace("idx3", "idx1"))
     if beside.name == path.name or not beside.is_file():

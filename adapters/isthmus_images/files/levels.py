@@ -1,7 +1,7 @@
-"""Pictures of more than 8 bits, in files and in arrays: which of their numbers is black and which is white.
+"""Levels of pictures with more than 8 bits, in files and in arrays: the values of black and white.
 
-A camera of 12 bits, a scanner of 16 or a measurement in floats uses a part of what its file could hold. So the range of
-what is there counts: that of all pictures that are read together, which keeps them comparable.
+A 12-bit camera, a 16-bit scanner or a measurement in floats uses only a part of the range of its file format. Therefore
+the actual range is used, that of all pictures that are read together, which keeps them comparable.
 """
 
 from __future__ import annotations
@@ -20,10 +20,10 @@ from isthmus.errors import InputError, SettingError
 from isthmus_images.files.formats import UNREADABLE, formats
 
 Levels = tuple[float, float]
-"""The numbers of black and of white."""
+"""The values of black and of white."""
 
 SIXTEEN_BITS: Levels = (0.0, 65535.0)
-"""What was taken for them by bundles that do not say."""
+"""The levels of bundles that do not record them."""
 
 ROUNDING = 1e-3
 """Of a level; less than 16 bits can tell apart."""
@@ -35,36 +35,35 @@ DEEP_ENDINGS = frozenset(
 
 
 def is_deep(image: Any) -> bool:
-    """Whether a Pillow image has more than 8 bits, in integers or floats."""
+    """Whether a Pillow image has more than 8 bits per value, as integers or floats."""
     return str(image.mode).startswith("I") or image.mode == "F"
 
 
 def is_deep_array(numbers: npt.NDArray[Any]) -> bool:
-    """Whether an array holds pictures of more than 8 bits: 16 bits without sign, or other integers beyond a byte."""
+    """Whether an array contains pictures of more than 8 bits: uint16, or other integers outside the range of a byte."""
     if numbers.dtype.kind not in "iu" or numbers.dtype == np.uint8 or not numbers.size:
         return False
     return numbers.dtype == np.uint16 or bool(numbers.min() < 0 or numbers.max() > 255)
 
 
 def levels_of(sources: Iterable[Any]) -> Levels | None:
-    """The least and the largest number of all deep pictures among files, Pillow images and arrays.
+    """The smallest and the largest value of all deep pictures among files, Pillow images and arrays.
 
     Args:
-        sources: paths, Pillow images and arrays of NumPy or torch; what cannot be read is left out, and so is anything
-            else.
+        sources: paths, Pillow images and arrays of NumPy or torch; everything else, and unreadable files, are skipped.
 
     Returns:
-        The levels; None where no picture is deep.
+        The levels; None if no picture is deep.
     """
     ends = [found for source in sources if (found := _ends(source)) is not None]
     return _from_ends(min(low for low, _ in ends), max(high for _, high in ends)) if ends else None
 
 
 def checked_levels(levels: Any) -> Levels | None:
-    """As a caller says them.
+    """Check the levels given by a caller.
 
     Raises:
-        SettingError: not two finite numbers, the first of them smaller.
+        SettingError: not two finite numbers, the smaller one first.
     """
     if levels is None:
         return None
@@ -78,11 +77,11 @@ def checked_levels(levels: Any) -> Levels | None:
 
 
 def in_bytes(image: Any, levels: Levels | None) -> Any:
-    """A deep Pillow image as one of 8 bits.
+    """Convert a deep Pillow image to 8 bits.
 
     Args:
-        image: of mode I, I;16 or F.
-        levels: the numbers of black and white; its own range, if not given. What lies outside is cut.
+        image: image of mode I, I;16 or F.
+        levels: the values of black and white; by default the range of the image. Other values are clipped.
 
     Raises:
         InputError: a picture with NaN.
@@ -94,11 +93,11 @@ def in_bytes(image: Any, levels: Levels | None) -> Any:
 
 
 def array_in_bytes(numbers: npt.NDArray[Any], levels: Levels | None) -> npt.NDArray[np.uint8]:
-    """An array of integers as bytes, an image at a time.
+    """Convert an array of integers to bytes, one image at a time.
 
     Args:
-        numbers: [images, ...].
-        levels: the numbers of black and white; the range of the array, if not given. What lies outside is cut.
+        numbers: shape [images, ...].
+        levels: the values of black and white; by default the range of the array. Other values are clipped.
     """
     known = levels or _from_ends(*_range(numbers))
     grey = np.empty(numbers.shape, np.uint8)
@@ -109,7 +108,7 @@ def array_in_bytes(numbers: npt.NDArray[Any], levels: Levels | None) -> npt.NDAr
 
 def _scaled(numbers: npt.NDArray[np.float64], levels: Levels) -> npt.NDArray[np.uint8]:
     low, high = levels
-    # Multiplied first, so that 16 bits become 8 by whole steps of 257; the rounding of floats must not cost a level.
+    # Multiply first, so that 16 bits map to 8 bits in exact steps of 257 without losing a level to rounding.
     return np.floor((np.clip(numbers, low, high) - low) * 255 / (high - low) + ROUNDING).astype(np.uint8)
 
 
@@ -143,7 +142,7 @@ def _range(numbers: npt.NDArray[Any]) -> Levels:
 
 
 def _from_ends(low: float, high: float) -> Levels:
-    """The range, and where all numbers are equal, that of the type that could hold them."""
+    """The range; if all values are equal, the range of a type that can represent them."""
     if low < high:
         return low, high
     white = next((most for most in (1.0, 255.0, 65535.0) if 0 <= high <= most), max(abs(high), 1.0))

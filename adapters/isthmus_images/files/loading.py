@@ -1,4 +1,4 @@
-"""From anything that a user names to pictures with names: a folder, a file, an array, a list."""
+"""Loads pictures and their names from a folder, a file, an array or a list."""
 
 from __future__ import annotations
 
@@ -33,15 +33,15 @@ NAMED_AT_MOST = 5
 
 @dataclass(frozen=True)
 class How:
-    """How pictures are read.
+    """Options for reading pictures.
 
     Attributes:
         form: size and colour.
-        on_error: "raise" where a file cannot be read, or "skip" it, which is logged with its name.
-        noisy: floats of arrays may lie outside 0 to 1.
-        levels: the numbers of black and white in pictures and arrays of more than 8 bits; None for the range of what is
-            read.
-        in_arrays: whether they hold for arrays, too.
+        on_error: "raise" an error for a file that cannot be read, or "skip" it, which is logged.
+        noisy: whether floats in arrays may be outside 0 to 1.
+        levels: the values of black and white in pictures and arrays of more than 8 bits; None for the range of the
+            data.
+        in_arrays: whether they apply to arrays, too.
     """
 
     form: Form = field(default_factory=Form)
@@ -52,11 +52,11 @@ class How:
 
     @property
     def array_levels(self) -> Levels | None:
-        """The numbers of black and white in arrays of integers."""
+        """The values of black and white in arrays of integers."""
         return self.levels if self.in_arrays else None
 
     def over(self, sources: Iterable[Any]) -> How:
-        """The same with the levels of these pictures, where none were given."""
+        """The options with the levels of these pictures, unless levels were given."""
         return self if self.levels is not None else replace(self, levels=levels_of(sources))
 
     def __post_init__(self) -> None:
@@ -67,15 +67,15 @@ class How:
 @brief
 @dataclass(frozen=True)
 class Loaded:
-    """Pictures, perhaps of several sizes.
+    """Pictures, which may have different sizes.
 
     Attributes:
         pictures: one array for all of them, or one for each.
-        names: the path below the folder, or the place in an array.
-        labels: the first folder below the one that was named, or those of an IDX file.
-        skipped: files that could not be read, or are no pictures.
-        levels: the numbers of black and white in pictures of more than 8 bits; None where there are none.
-        reasons: why each of the skipped files was.
+        names: the path below the folder, or the position in an array.
+        labels: the first folder below the given one, or those of an IDX file.
+        skipped: files that could not be read, or are not pictures.
+        levels: the values of black and white in pictures of more than 8 bits; None if there are none.
+        reasons: the reason for each skipped file.
     """
 
     pictures: Pixels | Sequence[Picture]
@@ -86,10 +86,10 @@ class Loaded:
     reasons: tuple[str, ...] = ()
 
     def stacked(self) -> Pixels:
-        """One array, in colour if any of them is.
+        """All pictures as one array, in colour if any of them is.
 
         Raises:
-            InputError: pictures of different sizes; two are named.
+            InputError: pictures of different sizes; the message names two.
         """
         if isinstance(self.pictures, np.ndarray):
             return self.pictures
@@ -107,12 +107,12 @@ class Loaded:
 
 
 def load(source: Any, how: How) -> Loaded:
-    """Pictures from a folder (flat or nested), a picture, ``.npy``, ``.npz`` or IDX file, an array, a Pillow image, or
-    a list of paths, Pillow images or arrays.
+    """Load pictures from a folder (flat or nested), a picture, ``.npy``, ``.npz`` or IDX file, an array, a Pillow
+    image, or a list of paths, Pillow images or arrays.
 
     Raises:
-        SourceError: nothing there, nothing to be read, or a broken file where ``how`` raises.
-        InputError: something else, or an array of the wrong shape.
+        SourceError: the path does not exist or contains no pictures, or a broken file (with ``on_error="raise"``).
+        InputError: another type, or an array of the wrong shape.
         ValueRangeError: an array of numbers that are not pixels.
     """
     if isinstance(source, str | os.PathLike):
@@ -173,7 +173,7 @@ def _from_folder(folder: Path, how: How) -> Loaded:
 
 
 def _pictures_below(folder: Path) -> tuple[list[Path], list[Path]]:
-    """The files of a folder and those below it, in order: by their ending pictures, and the others."""
+    """The files in and below a folder, in order: pictures (by extension), and others."""
     found: tuple[list[Path], list[Path]] = ([], [])
     for path in sorted(folder.rglob("*")):
         hidden = any(part.startswith(".") for part in path.relative_to(folder).parts)
@@ -187,7 +187,7 @@ def _below(path: Path, folder: Path) -> str:
 
 
 def _say(skipped: Mapping[str, str], where: str) -> None:
-    """List what is left out, and why."""
+    """Log the skipped files and the reasons."""
     if skipped:
         shown = ", ".join(f"{name} ({why})" for name, why in list(skipped.items())[:NAMED_AT_MOST])
         more = f" and {len(skipped) - NAMED_AT_MOST:,} more" if len(skipped) > NAMED_AT_MOST else ""
@@ -231,7 +231,7 @@ def _one(given: Any, what: str, how: How) -> Callable[[], Picture]:
 def _each(
     names: list[str], readers: list[Callable[[], Picture]], how: How, where: str
 ) -> tuple[list[tuple[str, Picture]], dict[str, str]]:
-    """What could be read, with its name, and the names of the rest, with the reasons."""
+    """The pictures that could be read, with their names, and the reasons for the others by name."""
     kept, skipped = [], dict[str, str]()
     for name, read in zip(names, readers, strict=True):
         try:

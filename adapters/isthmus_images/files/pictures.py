@@ -1,4 +1,4 @@
-"""One picture: a file or a Pillow image as pixels."""
+"""Reads one picture, a file or a Pillow image, as pixels."""
 
 from __future__ import annotations
 
@@ -19,17 +19,18 @@ GREY = ("1", "L", "LA", "La")
 
 
 def picture_of(path: Path, form: Form, levels: Levels | None = None) -> Picture:
-    """A file, rotated as its EXIF data say, the first of several frames; transparent parts become white.
+    """Read a file, rotated according to its EXIF data; only the first frame is used, and transparent parts become
+    white.
 
-    Where a size is given, the picture is scaled and cropped to it around its centre.
+    If a size is given, the picture is scaled and centre-cropped to it.
 
     Args:
-        path: of the file.
+        path: path of the file.
         form: size and colour.
-        levels: the numbers of black and white where it has more than 8 bits; its own range, if not given.
+        levels: the values of black and white if it has more than 8 bits; by default its own range.
 
     Raises:
-        SourceError: no picture, a truncated one, or one so large that it would fill the memory.
+        SourceError: not a picture, a truncated one, or one that is too large for the memory.
     """
     plain_file(path, "a picture")
     try:
@@ -47,7 +48,7 @@ def picture_from(image: Any, form: Form, levels: Levels | None = None) -> Pictur
     """A Pillow image; see ``picture_of``.
 
     Raises:
-        InputError: a picture with NaN, or of a mode that Pillow cannot turn into grey or colour.
+        InputError: a picture with NaN, or with a mode that Pillow cannot convert to grey or colour.
     """
     upright = ImageOps.exif_transpose(image)
     if is_deep(upright):

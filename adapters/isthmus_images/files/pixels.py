@@ -1,5 +1,5 @@
-"""What pixels are here: bytes from 0 (black) to 255, or float32 from 0 to 1; channels first, one (grey) or three (red,
-green, blue) of them."""
+"""Pixel arrays: bytes from 0 (black) to 255, or float32 from 0 to 1; channels first, one (grey) or three (red, green,
+blue)."""
 
 from __future__ import annotations
 
@@ -18,22 +18,22 @@ from isthmus_images.files.levels import Levels, array_in_bytes, is_deep_array
 
 Pixels = UInt8[np.ndarray, "images channels height width"] | Float32[np.ndarray, "images channels height width"]
 Picture = UInt8[np.ndarray, "_ _ _"] | Float32[np.ndarray, "_ _ _"]
-"""[channels, height, width]; pictures beside each other need not be alike, so the axes have no names."""
+"""[channels, height, width]; pictures may have different sizes, so the axes have no names."""
 
 Shown = Float32[np.ndarray, "images height width *channels"]
-"""As users get images: from 0 to 1, channels last, and none of them where images are grey."""
+"""Images in the format for users: from 0 to 1, channels last, without a channel axis for grey images."""
 
 ShownPicture = Float32[np.ndarray, "_ _ ..."]
-"""One of them; pictures beside each other need not be of one size."""
+"""One image in the format for users; pictures may have different sizes."""
 
 CHANNELS = {"grey": 1, "colour": 3}
 NOISY = 16.0
-"""No noise that leaves anything to be seen takes floats further from 0."""
+"""Limit for floats in noisy images; any larger noise would leave nothing visible."""
 
 
 @dataclass(frozen=True)
 class Form:
-    """What images are to become; None takes them as they are.
+    """The target size and colour of images; None leaves them unchanged.
 
     Attributes:
         size: height and width.
@@ -45,7 +45,7 @@ class Form:
 
     @classmethod
     def of(cls, size: int | Sequence[int] | None, colour: str | None) -> Form:
-        """As a user says it: one number for a square.
+        """Parse a size and colour given by a user; one number means a square.
 
         Raises:
             SettingError: a size below 1, or an unknown colour.
@@ -60,10 +60,10 @@ class Form:
         return cls((both[0], both[1]), colour)
 
     def check(self, pixels: Pixels, what: str) -> None:
-        """Arrays are taken as they are: one of another form is refused, never bent.
+        """Check the form of an array; arrays are never resized or converted.
 
         Raises:
-            InputError: another size or another number of channels than asked for.
+            InputError: another size, or another number of channels.
         """
         channels, *sides = pixels.shape[1:]
         if self.size is not None and tuple(sides) != self.size:
@@ -77,13 +77,13 @@ class Form:
 
 
 def as_pixels(array: Any, what: str = "an array", *, noisy: bool = False, levels: Levels | None = None) -> Pixels:
-    """Many images from an array [images, height, width], with channels (1 or 3) last or second or not at all.
+    """Convert an array [images, height, width], with channels (1 or 3) last, second or absent, to pixels.
 
     Args:
         array: booleans, bytes, floats, or integers of more bits, which are scaled.
-        what: names the array in errors.
-        noisy: floats may lie outside 0 to 1.
-        levels: the numbers of black and white in integers other than bytes; without them, integers from 0 to 255 are
+        what: name of the array in error messages.
+        noisy: whether floats may be outside 0 to 1.
+        levels: the values of black and white in integers other than bytes; without them, integers from 0 to 255 are
             bytes, and others are scaled by their range.
 
     Raises:
@@ -107,24 +107,24 @@ def as_pixels(array: Any, what: str = "an array", *, noisy: bool = False, levels
 
 
 def as_shown(means: Float[Tensor, "images channels height width"]) -> Shown:
-    """What a model wrote, as users get it, cut to 0 to 1."""
+    """The output of a model in the format for users, clipped to 0 to 1."""
     return shown(means.float().clamp(0, 1).cpu().numpy())
 
 
 def shown(pixels: Pixels) -> Shown:
-    """As users get them: float32 from 0 to 1, channels last, and none of them where images are grey."""
+    """Pixels in the format for users: float32 from 0 to 1, channels last, without a channel axis for grey images."""
     numbers = as_floats(pixels)
     return numbers[:, 0] if numbers.shape[1] == 1 else np.ascontiguousarray(numbers.transpose(0, 2, 3, 1))
 
 
 def as_floats(pixels: Pixels) -> Float32[np.ndarray, "images channels height width"]:
-    """The same as float32 from 0 to 1."""
+    """Pixels as float32 from 0 to 1."""
     floats: Pixels = pixels if pixels.dtype == np.float32 else pixels.astype(np.float32) / np.float32(255)
     return floats
 
 
 def as_bytes(pixels: Pixels) -> UInt8[np.ndarray, "images channels height width"]:
-    """The same as bytes, rounded; what lies outside is cut."""
+    """Pixels as bytes, rounded and clipped."""
     if pixels.dtype == np.uint8:
         return pixels
     rounded: Pixels = np.round(np.clip(pixels, 0, 1) * 255).astype(np.uint8)

@@ -13,6 +13,7 @@ from isthmus.cli.options import Delimiter, Encoding, Header
 from isthmus.cli.output import emit, printable, table
 from isthmus.cli.training import Training, fit_command
 from isthmus.cli.wording import duration
+from isthmus.distributed import leads
 from isthmus.files import FileOptions, Told, told_in
 from isthmus.tasks.evaluation import MetricAt
 from isthmus_interactions.auto.auto import check_settings
@@ -113,6 +114,8 @@ def fit(
         **{"before": before, "decay": decay, **training.settings},
     )
     training.save(recommender, by_epoch="tried" not in recommender.facts)
+    if not leads(training.run):
+        return
     document = documents.fit_report(training.out, recommender)
     emit(document, training.as_json, lambda: _page(document, documents.example(recommender, training.out)))
 

@@ -43,7 +43,7 @@ class Titles:
         return {}
 
     def of_update(self, known: Vocabulary, new: Vocabulary) -> dict[Id, str]:
-        """The titles of known and new items. Raises what ``read`` raises."""
+        """The titles of known and new items. Raises the errors of ``read``."""
         return self.read(known.extended(ids_like(new, known, "items")))
 
 

@@ -91,7 +91,7 @@ class FeatureTable:
 def read(
     source: object, columns: FeatureColumns, separator: str, told: Told | None = None, beside: Told | None = None
 ) -> FeatureTable:
-    """Read the columns of a table. Raises what ``ItemFeatures.read`` raises.
+    """Read the columns of a table. Raises the errors of ``ItemFeatures.read``.
 
     Args:
         source: a path or a table.

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from isthmus import plugins
+from isthmus.core.placement import current
 from isthmus.errors import BudgetError, NonFiniteLossError
 from isthmus.protocols import Recipe
 from isthmus.training.checkpoint import CheckpointStore
@@ -91,7 +92,8 @@ class FinalFit:
         if not recipe.chooses_epoch:
             return recipe, self._solve(recipe)
         left = None if self.run.time_limit is None else self.started + self.run.time_limit - time.perf_counter()
-        if left is not None and left < seconds_again(recipe, history):
+        # Of several processes, all decide alike.
+        if left is not None and current().any(left < seconds_again(recipe, history)):
             logger.info(
                 "the time limit leaves no time to train %s on all users: %s", plugins.command_name(self.name), KEPT
             )

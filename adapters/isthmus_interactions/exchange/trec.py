@@ -34,11 +34,11 @@ def write_run(
     *,
     tag: str = TAG,
 ) -> int:
-    """Write recommendations as a TREC run, whole or not at all, as in ``write_run("a.run", users,
+    """Write recommendations as a TREC run, completely or not at all, as in ``write_run("a.run", users,
     recommender.recommend_users)``.
 
     Args:
-        path: of the file; an older one is replaced.
+        path: path of the file; an older one is replaced.
         users: ids of users, or names of queries.
         ask: recommends for some of them, in their order.
         tag: name of the system, in the last column.
@@ -49,7 +49,7 @@ def write_run(
     Raises:
         InputError: an id with blanks in it, which the format cannot hold, or a place where no file may be written.
         SettingError: a tag with blanks.
-        OSError: the disk is full, say; an older file is still there.
+        OSError: for example a full disk; an older file is still there.
     """
     if not tag or _BLANK.search(tag):
         raise SettingError(f"tag={tag!r}", expected="a word without blanks")
@@ -63,11 +63,11 @@ def write_run(
 
 
 def write_qrels(path: str | Path, test: Interactions | FoldIn, items: Sequence[Id] | None = None) -> int:
-    """Write the items to find as TREC qrels, whole or not at all. The relevance is 1, or the weight of the interaction
-    rounded to a whole number where that is larger.
+    """Write the items to find as TREC qrels, completely or not at all. The relevance is 1, or the weight of the
+    interaction rounded to a whole number where that is larger.
 
     Args:
-        path: of the file; an older one is replaced.
+        path: path of the file; an older one is replaced.
         test: interactions, or the held-out items of a split.
         items: an id for each item of a split, such as ``recommender.adapter.items.ids``; interactions have their own.
 
@@ -77,7 +77,7 @@ def write_qrels(path: str | Path, test: Interactions | FoldIn, items: Sequence[I
     Raises:
         InputError: an id with blanks in it, or a place where no file may be written.
         SettingError: a split without ids of its items, or with another number of them.
-        OSError: the disk is full, say; an older file is still there.
+        OSError: for example a full disk; an older file is still there.
     """
     if isinstance(test, FoldIn):
         matrix, users, own = test.held_out, [_word(user) for user in test.users], items

@@ -43,7 +43,7 @@ class Events:
         rows_read: rows of the table.
         name: what was read, for messages.
         value_name: the column of values.
-        negative: the first row with a value below 0, for messages; None where there is none.
+        negative: the first row with a value below 0, for messages; None if there is none.
         untimed_rows: rows left out for want of a time.
         missing_words: texts that stood for a missing id, such as NULL.
     """
@@ -186,7 +186,7 @@ class EventReader:
         self._rows += batch.num_rows
 
     def _repeats_names(self, batch: pa.RecordBatch) -> Any:
-        """Rows that are the line of names again, as in files that were joined; None where there are none."""
+        """Rows that are the line of names again, as in files that were joined; None if there are none."""
         names = (self._columns.user, self._columns.item)
         if not (self._table.text and self._table.headed):
             return None

@@ -42,7 +42,7 @@ def read_like(
 
     Raises:
         SettingError: interactions that are read already, and how to read them.
-        InputError: what ``Interactions.read`` raises.
+        InputError: the errors of ``Interactions.read``.
     """
     if isinstance(source, Interactions | InteractionStore) or is_store(source):
         return Interactions.read(source, **reading)

@@ -92,6 +92,8 @@ class _RankerOfFold:
 
     def __init__(self, ranker: Ranker, source: Source) -> None:
         self._ranker, self._source = ranker, source
+        # Whoever ranks asks where the rows of the ranker are.
+        self.rows, self.readout = getattr(ranker, "rows", None), getattr(ranker, "readout", None)
 
     @property
     def width(self) -> int:

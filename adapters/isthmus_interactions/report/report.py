@@ -101,10 +101,10 @@ class QualityReport:
         return page(tables, self.panels, report=self)
 
     def save(self, path: str | Path) -> Path:
-        """Write the page (``.html``) or the document (``.json``), whole or not at all.
+        """Write the page (``.html``) or the document (``.json``), completely or not at all.
 
         Args:
-            path: of the file; an older one is replaced.
+            path: path of the file; an older one is replaced.
 
         Returns:
             The path.

@@ -102,6 +102,7 @@ def _about(recommender: Recommender) -> dict[str, Any]:
         "interactions": int(recommender.interactions.nnz),
         "titles": len(recommender.titles),
         "calibrated": recommender.calibration is not None,
+        "chances_from": None if recommender.calibration is None else recommender.calibration.seen.shortest,
     }
 
 

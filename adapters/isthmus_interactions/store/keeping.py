@@ -27,7 +27,7 @@ class SpilledArray:
     """A ``GrowingArray`` whose numbers are in a file.
 
     Args:
-        path: of the file.
+        path: path of the file.
         dtype: of the numbers that are there already; None for none.
         count: how many of them count.
     """

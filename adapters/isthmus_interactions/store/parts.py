@@ -26,7 +26,7 @@ class Part:
     Attributes:
         name: for messages.
         open: opens the table.
-        stamp: changes when the rows do; None where nobody knows, so that reading starts again after an interruption.
+        stamp: changes when the rows do; None if unknown, so that reading starts again after an interruption.
     """
 
     name: str

@@ -95,7 +95,7 @@ class InteractionStore:
         Raises:
             InputError: what ``Interactions.read`` raises; files with different columns; or ``out`` exists.
             MissingLibraryError: a query or an address, and DuckDB is not installed.
-            OSError: the disk is full, say.
+            OSError: for example a full disk.
         """
         place = _new(out)
         asked = Asked.of(reading)

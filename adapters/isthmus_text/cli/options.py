@@ -46,16 +46,16 @@ def texts_from(
 
     Args:
         source: a path, or ``-``.
-        column: of a table.
+        column: column of a table.
         documents: whether a file is one text.
-        directory: of the model that the texts are for, which knows how its own file was written.
+        directory: path of the model that the texts are for, which remembers the options of its training file.
         file: encoding, delimiter and header of the file.
 
     Returns:
         The texts.
 
     Raises:
-        SourceError: nothing, or no text.
+        SourceError: no data, or not text.
     """
     if source != "-":
         facts = {} if directory is None else bundle.peek(directory).facts
@@ -84,12 +84,12 @@ def codes_from(path: Path) -> np.ndarray[tuple[int, ...], np.dtype[np.float32]]:
 
 
 def write_lines(path: Path, texts: list[str]) -> None:
-    """A text a line; ends of lines inside a text become blanks, so that rows stay aligned. The file appears whole or
-    not at all, and replaces an older one.
+    """Write one text per line; line breaks inside a text become spaces, so that rows stay aligned. The file is written
+    completely or not at all, and replaces an older one.
 
     Raises:
-        InputError: no file can be written there.
-        OSError: the disk is full, say; an older file is still there.
+        InputError: the path is not writable.
+        OSError: for example a full disk; an older file is still there.
     """
     with written(path) as file:
         for text in texts:

@@ -1,1 +1,1 @@
-"""From files, columns and iterators to texts."""
+"""Reads texts from files, columns and iterators."""

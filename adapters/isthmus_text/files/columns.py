@@ -1,4 +1,4 @@
-"""A column of text of a file of delimited text, JSON or Parquet, or of a table in memory, block by block."""
+"""Reads a column of text from delimited text, JSON or Parquet, or from a table in memory, in blocks."""
 
 from __future__ import annotations
 
@@ -18,22 +18,22 @@ from isthmus_text.files.packed import PackedTexts, TextPacker
 logger = logging.getLogger(__name__)
 
 TABLES = (".csv", ".tsv", ".tab", ".psv", ".parquet", ".json", ".jsonl", ".ndjson")
-"""Endings of tables; a file with another one is looked into."""
+"""Extensions of tables; for other files the content decides."""
 
 NAMES = (
     *("text", "texts", "sentence", "sentences", "body", "content", "contents", "reviewtext", "review", "comment"),
     *("message", "tweet", "utterance", "document", "description", "caption", "question", "abstract", "summary"),
     *("paragraph", "selftext", "plot", "title"),
 )
-"""What columns of texts are called, the likelier first, after case, underscores and hyphens are taken away."""
+"""Usual names of text columns, most likely first, without case, underscores and hyphens."""
 
 LOOKED_AT = 1000
-"""Rows that tell whether a column holds words."""
+"""Number of rows for deciding whether a column contains words."""
 
 
 def is_table(path: Path, told: Told) -> bool:
-    """Whether a file is a table: by its name, by what is said of it, or because it holds JSON, or columns in equal
-    number one of which has the name of a column of texts."""
+    """Whether a file is a table: by its name, by the given options, because it is JSON, or because all rows have the
+    same number of columns and one of them has a usual name of a text column."""
     endings = [ending.lower() for ending in path.suffixes[-2:]]
     if any(ending in TABLES for ending in endings) or told.delimiter is not None or told.header is not None:
         return True
@@ -45,15 +45,15 @@ def read_column(path: Path, column: str | None, told: Told, remembered: Told) ->
     """The texts of one column of a file; a missing value is the empty text.
 
     Args:
-        path: of delimited text, JSON or Parquet.
-        column: its name; None takes the only one, or one that is named or looks like texts, which is logged.
-        told: how a file of text is written, as far as the caller says it.
-        remembered: how another file was written, which counts as far as it fits.
+        path: path of delimited text, JSON or Parquet.
+        column: its name; None selects the only one, or one whose name or content looks like text, which is logged.
+        told: options of a text file that the caller gave.
+        remembered: options of another file, used as far as they fit.
 
     Raises:
         SourceError: an unreadable file, or one without rows.
-        ColumnError: a column that is missing, that has to be named, or that holds no text.
-        InputError: bytes that are not in the encoding; the line is named.
+        ColumnError: a column that is missing, must be specified, or is not text.
+        InputError: bytes that are invalid in the encoding; the message names the line.
     """
     table = open_alike(path, told, remembered)
     name = _column_name(table.header, column, str(path), lambda: _columns_of_words(table))
@@ -61,7 +61,7 @@ def read_column(path: Path, column: str | None, told: Told, remembered: Told) ->
 
 
 def read_table_column(table: pa.RecordBatchReader, column: str | None) -> PackedTexts:
-    """The texts of one column of a table in memory; otherwise as ``read_column``."""
+    """The texts of one column of a table in memory; otherwise like ``read_column``."""
     name = _text_column(table.schema, column, "the table")
     return _collected((batch.column(name) for batch in table), "the table")
 
@@ -69,7 +69,7 @@ def read_table_column(table: pa.RecordBatchReader, column: str | None) -> Packed
 def as_table(source: object) -> pa.RecordBatchReader | None:
     """The source as record batches if it is a table; None for a single column and for everything else.
 
-    Whatever has the Arrow PyCapsule interface can be one: pyarrow, pandas, polars, DuckDB.
+    Tables are objects with the Arrow PyCapsule interface: pyarrow, pandas, polars, DuckDB.
     """
     if not hasattr(source, "__arrow_c_stream__"):
         return None
@@ -100,7 +100,7 @@ def _column_name(header: Sequence[str], requested: str | None, name: str, words:
 
 
 def _columns_of_words(table: FileTable) -> list[str]:
-    """The columns most of whose cells are several words."""
+    """The columns in which most cells have several words."""
     batch = next(iter(table.batches()), None)
     if batch is None:
         return []

@@ -1,5 +1,5 @@
-"""Many texts as one run of UTF-8 bytes with the place of each: 16 bytes a text beside its own. The bytes stay in memory
-while they are few and are mapped from disk when they are many."""
+"""Many texts as contiguous UTF-8 bytes with offsets, which take 16 bytes per text. Few bytes stay in memory, many are
+memory-mapped."""
 
 from __future__ import annotations
 
@@ -19,23 +19,23 @@ Bytes = npt.NDArray[np.uint8]
 Offsets = npt.NDArray[np.int64]
 
 IN_MEMORY = 1 << 26
-"""Up to here (64 MiB) bytes stay in memory."""
+"""Maximum number of bytes that stay in memory (64 MiB)."""
 
 BLOCK = 1 << 24
 
 
 class Spool:
-    """Bytes that are appended. What no longer fits in memory goes to a temporary file without a name, which is deleted
-    as soon as nothing refers to it, however the process ends.
+    """An append-only buffer of bytes. Beyond the limit they go to an unnamed temporary file, which is deleted as soon
+    as nothing refers to it, however the process ends.
     """
 
     def __init__(self) -> None:
-        # It outlives this object: the mapping below needs it.
+        # It outlives this object, because the mapping below needs it.
         self._file = SpooledTemporaryFile(max_size=IN_MEMORY)  # noqa: SIM115
         self.size = 0
 
     def __del__(self) -> None:
-        # After an error nobody asks for what was written.
+        # After an error the written bytes are never read.
         self._file.close()
 
     def write(self, chunk: bytes | memoryview) -> None:
@@ -44,7 +44,7 @@ class Spool:
         self.size += len(chunk)
 
     def mapped(self) -> Bytes:
-        """All that was written, read-only. Nothing can be written afterwards."""
+        """All written bytes, read-only. Nothing can be written afterwards."""
         with self._file as file:
             if self.size <= IN_MEMORY:
                 file.seek(0)
@@ -64,18 +64,18 @@ class PackedTexts:
 
 
 class TextPacker:
-    """Packs texts end to end, one by one or many at a time."""
+    """Concatenates texts, one by one or many at a time."""
 
     def __init__(self) -> None:
         self._spool, self._ends = Spool(), array("q", [0])
 
     def add(self, text: bytes) -> None:
-        """One more text, UTF-8."""
+        """Add one text in UTF-8."""
         self._spool.write(text)
         self._ends.append(self._spool.size)
 
     def extend(self, data: Bytes, lengths: Offsets) -> None:
-        """Texts that lie end to end in ``data``."""
+        """Add texts that are concatenated in ``data``."""
         self._ends.frombytes((self._spool.size + np.cumsum(lengths, dtype=np.int64)).tobytes())
         self._spool.write(data.tobytes())
 
@@ -88,20 +88,20 @@ class TextPacker:
 
 
 def check_utf8(packed: PackedTexts, name: str, unit: str) -> None:
-    """Refuse bytes that are not UTF-8.
+    """Check that texts are valid UTF-8.
 
     Args:
-        packed: the texts; every byte between the first start and the last end is looked at.
-        name: where they come from, for the message.
-        unit: what one of them is called there: line, row, document, text.
+        packed: the texts; every byte between the first start and the last end is checked.
+        name: name of the source, for the message.
+        unit: name of one text in the source: line, row, document, text.
 
     Raises:
-        InputError: naming the number of the first text that is none.
+        InputError: invalid UTF-8; the message contains the number of the first invalid text.
     """
     wrong = _invalid_byte(packed.data)
     row = None if wrong is None else max(int(np.searchsorted(packed.starts, wrong, side="right")) - 1, 0)
     if row is None:
-        # Bytes that are valid end to end can still be cut inside a character.
+        # Texts that are valid when concatenated can still be cut inside a character.
         filled = np.flatnonzero(packed.ends > packed.starts)
         cut = filled[(packed.data[packed.starts[filled]] & 0xC0) == 0x80]
         row = int(cut[0]) if len(cut) else None

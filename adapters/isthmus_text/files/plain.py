@@ -1,4 +1,4 @@
-"""Text files: a text is a line, or a whole file."""
+"""Reads text files, in which a text is a line or a whole file."""
 
 from __future__ import annotations
 
@@ -17,13 +17,14 @@ EXPECTED = "a text file"
 
 
 def read_lines(path: Path, told: Told) -> PackedTexts:
-    """Each line of a file as a text. Lines end with a line feed; a carriage return before it goes, and nothing else.
+    """Read each line of a file as a text. Lines end with a line feed; a preceding carriage return is removed, and
+    nothing else.
 
-    A large file in UTF-8 is mapped, not copied: it must stay as it is while its texts are used.
+    A large file in UTF-8 is memory-mapped, not copied: it must not change while its texts are used.
 
     Raises:
         SourceError: an unreadable or empty file, or one that is not text.
-        InputError: bytes that are not in the encoding; the line is named.
+        InputError: bytes that are invalid in the encoding; the message names the line.
     """
     data = _contents(path, told)
     start = len(BOM) if data[: len(BOM)].tobytes() == BOM else 0
@@ -42,12 +43,12 @@ def read_lines(path: Path, told: Told) -> PackedTexts:
 
 
 def read_documents(path: Path, told: Told) -> PackedTexts:
-    """A file as one text, or each ``*.txt`` below a folder in the order of their paths; Windows line ends become line
-    feeds.
+    """Read a file as one text, or each ``*.txt`` below a folder in the order of their paths; Windows line endings
+    become line feeds.
 
     Raises:
-        SourceError: an unreadable file, one that is not text, a folder without any, or nothing but empty ones.
-        InputError: bytes that are not in the encoding; file and line are named.
+        SourceError: an unreadable file, one that is not text, a folder without text files, or only empty files.
+        InputError: bytes that are invalid in the encoding; the message names file and line.
     """
     files = sorted(path.rglob("*.txt")) if path.is_dir() else [path]
     if not files:
@@ -66,7 +67,7 @@ def read_documents(path: Path, told: Told) -> PackedTexts:
 
 
 def _contents(path: Path, told: Told) -> Bytes:
-    """The whole file as UTF-8; mapped in place where it is large and needs no change."""
+    """The whole file as UTF-8; memory-mapped if it is large and needs no conversion."""
     if path.stat().st_size == 0:
         return np.empty(0, np.uint8)
     contents = opened(path, EXPECTED)

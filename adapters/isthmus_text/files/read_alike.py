@@ -1,4 +1,4 @@
-"""Further files of texts, read as that of the training was."""
+"""Reads further files of texts with the options of the training file."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from isthmus.files import FileOptions, told_in
 from isthmus_text.texts import Texts, Unit
 
 FILE = "file"
-"""The fact of a model that says how the file of its training was written, as far as that was said."""
+"""The fact of a model with the file options that the caller gave for the training file."""
 
 
 class TextFileOptions(FileOptions, total=False):
-    """How a file of texts is read.
+    """Options for reading a file of texts.
 
     Attributes:
         column: the column of a table that holds the texts.
@@ -24,19 +24,19 @@ class TextFileOptions(FileOptions, total=False):
 
 
 def read_alike(path: Path, facts: Mapping[str, Any], *, unit: Unit = "line", **file: Unpack[TextFileOptions]) -> Texts:
-    """The texts of a file, by what is said now, else by what was said of the file of the training.
+    """The texts of a file, with the given options, or else those of the training file.
 
     Args:
-        path: whatever file ``Texts.read`` takes.
-        facts: of the model.
+        path: any file that ``Texts.read`` accepts.
+        facts: facts of the model.
         unit: whether a text is a line or a whole file.
-        file: what is said now.
+        file: the given options.
 
     Returns:
         The texts.
 
     Raises:
-        InputError: what ``Texts.read`` raises.
+        InputError: the errors of ``Texts.read``.
     """
     before: Mapping[str, Any] = facts.get(FILE, {})
     told, column = told_in(file), file.get("column")

@@ -1,8 +1,7 @@
 """Penalties that preserve the similarity of a pretrained encoder while it learns to reconstruct texts.
 
 Training on reconstruction alone makes a sentence encoder worse at similarity. Two penalties, in nats per record,
-counteract
-this: embeddings stay close to the original ones, and different texts stay apart.
+counteract this: embeddings stay close to the original ones, and different texts stay apart.
 """
 
 from __future__ import annotations

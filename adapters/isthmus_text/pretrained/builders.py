@@ -143,9 +143,8 @@ def readable_embeddings(
     Advice: to inspect an index of sentence embeddings; for short texts from a domain like that of the training data.
 
     The encoder is frozen, so embeddings are computed once, before the training. The decoder may have another tokenizer
-    than the
-    encoder: a small vocabulary trained on the texts trains faster, and distinguishes capitals, which the encoder's may
-    not.
+    than the encoder: a small vocabulary trained on the texts trains faster, and distinguishes capitals, which the
+    encoder's may not.
 
     Args:
         signal: sizes of the rows that are written.

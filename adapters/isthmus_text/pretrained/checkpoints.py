@@ -43,7 +43,7 @@ POOLING_SWITCHES = tuple(f"pooling_mode_{way}" for way in POOLING_MODES)
 """Names of pooling methods in the files of sentence-transformers."""
 
 MOST_BYTES = 1 << 24
-"""Of a file that describes a network."""
+"""Maximum bytes of a file that describes a network."""
 
 logger = logging.getLogger(__name__)
 
@@ -149,13 +149,13 @@ def directory_of(checkpoint: str) -> Path:
 
 
 def check_saved(settings: Mapping[str, Any]) -> None:
-    """Refuse settings of a bundle that would make it read something else than itself.
+    """Check that the settings of a bundle do not make it read other files.
 
     Args:
-        settings: of the bundle's builder.
+        settings: settings of the bundle's builder.
 
     Raises:
-        SettingError: a checkpoint that is a path, or no description of one.
+        SettingError: a checkpoint that is a path, or not a description.
     """
     if "checkpoint" not in settings:
         return
@@ -235,10 +235,10 @@ def _untrained(config: Mapping[str, Any]) -> nn.Module:
 
 
 def _configuration(config: Mapping[str, Any]) -> Any:
-    """The library's configuration of what ``architecture`` lets through.
+    """The library's configuration for the keys that ``architecture`` allows.
 
     Raises:
-        SettingError: sizes that do not fit each other.
+        SettingError: inconsistent sizes.
     """
     known, library = architecture(config), _transformers()
     kind = known.pop("model_type")
@@ -251,10 +251,10 @@ def _configuration(config: Mapping[str, Any]) -> Any:
 
 
 def _kept(config: Any, directory: Path) -> dict[str, Any]:
-    """What of a directory's configuration is kept in a bundle.
+    """The part of a directory's configuration that is stored in a bundle.
 
     Raises:
-        SourceError: no configuration, or one of which something would have to be left out.
+        SourceError: no configuration, or one with relevant keys that isthmus does not support.
     """
     if not isinstance(config, dict):
         raise SourceError(f"{directory / 'config.json'} holds a {type(config).__name__}", expected="a configuration")
@@ -330,7 +330,7 @@ def _pooling(directory: Path) -> tuple[str, bool]:
         return "mean", False
     parts = {str(module["type"]).rsplit(".", 1)[-1]: str(module["path"]) for module in _json(modules)}
     settings = _json(directory / parts["Pooling"] / "config.json") if "Pooling" in parts else {}
-    # Older files have a switch for each way, newer ones its name.
+    # Older files have a flag for each pooling method, newer ones its name.
     ways = [key.removeprefix("pooling_mode_") for key, on in settings.items() if key in POOLING_SWITCHES and on]
     named = [POOLING_NAMES.get(way) for way in (ways or [settings.get("pooling_mode")])]
     if not parts.keys() <= {"Transformer", "Pooling", "Normalize"} or len(named) != 1 or named[0] is None:

@@ -1,7 +1,7 @@
-"""What may be said of a pretrained network: its sizes and shares, by names that are known.
+"""Allowed configurations of pretrained networks: known keys with checked values.
 
-A configuration of ``transformers`` can name code to fetch and run (``auto_map``, ``attn_implementation``, paths), and a
-bundle may come from anybody. So nothing of it is passed on but what is listed here, of the values listed here.
+A configuration of ``transformers`` can name code to download and run (``auto_map``, ``attn_implementation``, paths),
+and a bundle may come from an untrusted source. Therefore only the keys and values listed here are passed on.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ def _listed(*words: str) -> Callable[[Any], bool]:
 
 
 def _rope(value: Any) -> bool:
-    """Angles of positions: numbers and the plain way alone, for all layers or by their type."""
+    """Rotary position embeddings: numbers and the default type only, for all layers or by layer type."""
     if value is None:
         return True
     if not isinstance(value, dict) or len(value) > 8:
@@ -64,7 +64,7 @@ def _rope(value: Any) -> bool:
 
 
 DEEPEST, WIDEST, LONGEST, MOST_WORDS = 1024, 1 << 16, 1 << 20, 1 << 24
-"""Layers, numbers of a state, tokens of a text and tokens of a vocabulary: far beyond any encoder that there is."""
+"""Limits of layers, hidden dimensions, tokens per text and vocabulary size, far beyond existing encoders."""
 
 _id, _share, _epsilon = _whole(-100, MOST_WORDS), _number(0.0, 1.0), _number(0.0, 1.0)
 _width, _count, _length = _whole(1, WIDEST), _whole(1, DEEPEST), _whole(-1, LONGEST)
@@ -105,20 +105,20 @@ ALLOWED: Mapping[str, Callable[[Any], bool]] = {
     "layer_types": _listed("full_attention", "sliding_attention"),
     "rope_parameters": _rope,
 }
-"""The keys, and what may be their values."""
+"""The allowed keys, with checks of their values."""
 
 
 def architecture(config: Mapping[str, Any]) -> dict[str, Any]:
-    """What of a configuration says how a network is built; everything else is left out.
+    """The part of a configuration that determines the architecture; everything else is left out.
 
     Args:
-        config: as ``transformers`` writes it, of whatever origin.
+        config: a configuration of ``transformers``, possibly untrusted.
 
     Returns:
         The model type and the allowed keys.
 
     Raises:
-        SettingError: a model type that is none of ``MODEL_TYPES``, or a value outside its range.
+        SettingError: a model type that is not in ``MODEL_TYPES``, or a value out of range.
     """
     kind = config.get("model_type")
     if kind not in MODEL_TYPES:
@@ -131,11 +131,11 @@ def architecture(config: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def left_out(config: Mapping[str, Any], built: Any) -> list[str]:
-    """Keys that ``architecture`` leaves out, although a network would be another one without them.
+    """Keys that ``architecture`` leaves out although they change the network.
 
     Args:
         config: the whole configuration.
-        built: the library's configuration made of ``architecture(config)``.
+        built: the library's configuration for ``architecture(config)``.
     """
     known = built.to_dict()
     other = config.keys() & known.keys() - ALLOWED.keys() - WITHOUT_EFFECT
@@ -149,4 +149,4 @@ WITHOUT_EFFECT = {
     *("sparse_pred_ignore_index", "deterministic_flash_attn", "reference_compile", "chunk_size_feed_forward"),
     *("mask_token_id", "onnx_export", "is_encoder_decoder", "legacy", "initializer_cutoff_factor"),
 }
-"""Of answers, classifiers and the library itself: the vectors of texts do not depend on them."""
+"""Keys of outputs, classifiers and the library itself, which do not affect the vectors of texts."""

@@ -1,4 +1,4 @@
-"""What a ``tokenizer.json`` may ask for: one from strangers must not make tokenisation endless or fill the memory."""
+"""Limits for a ``tokenizer.json``, so that an untrusted one cannot make tokenisation endless or fill the memory."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ from typing import Any
 from isthmus.errors import InputError
 
 MOST_ENTRIES = 4_000_000
-"""Of a vocabulary, of merges or of added tokens; the largest known vocabularies have 256,000."""
+"""Maximum size of a vocabulary, of merges or of added tokens; the largest known vocabularies have 256,000."""
 
 MOST_STEPS = 200
-"""Nodes of the JSON of a normaliser, pre-tokeniser, post-processor or decoder, beside its texts."""
+"""Maximum number of JSON nodes of a normaliser, pre-tokeniser, post-processor or decoder, without its texts."""
 
 LONGEST_PATTERN = 4096
 MOST_GROWTH = 1000
-"""Times as long as before that replacements may make a text."""
+"""Maximum factor by which replacements may lengthen a text."""
 
 LONGEST_WORD = 10_000
-"""Characters of a word that is looked up piece by piece, which takes time quadratic in its length; 100 is usual."""
+"""Maximum characters of a word that is split into pieces, which takes quadratic time; 100 is usual."""
 
 PARTS = ("normalizer", "pre_tokenizer", "post_processor", "decoder")
 
@@ -30,14 +30,14 @@ _ENDLESS = re.compile(r"[+*]|\{\d+,\}")
 
 
 def check_tokenizer(text: str, name: str) -> None:
-    """Refuse a tokenizer that asks for too much.
+    """Check that a tokenizer does not exceed the limits.
 
     Args:
-        text: the contents of a ``tokenizer.json``.
-        name: of the file, for messages.
+        text: the content of a ``tokenizer.json``.
+        name: name of the file, for messages.
 
     Raises:
-        InputError: no JSON object; too many entries or steps; or a pattern that takes exponential time.
+        InputError: not a JSON object; too many entries or steps; or a pattern that may take exponential time.
     """
     try:
         document = json.loads(text)
@@ -81,11 +81,11 @@ def _check_part(part: Any, name: str) -> None:
 
 
 def check_pattern(pattern: str, name: str) -> None:
-    """Refuse a regular expression that could take exponential time: a repeated group with a repetition inside.
+    """Check that a regular expression cannot take exponential time: it has no repeated group with a repetition inside.
 
     Args:
-        pattern: in the syntax of Oniguruma.
-        name: of what has it, for messages.
+        pattern: a pattern in the syntax of Oniguruma.
+        name: name of its owner, for messages.
 
     Raises:
         InputError: such a pattern, or one that is too long.

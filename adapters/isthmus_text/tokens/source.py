@@ -70,11 +70,11 @@ class TokenSource:
     def _sent(
         self, ids: Int64[np.ndarray, "batch steps"], mask: Bool[np.ndarray, "batch steps"], known: Any
     ) -> TokenRows:
-        """Token rows on the device, with what is known of them: lengths, and the positions of tokens."""
+        """Token rows on the device, with known lengths and positions of tokens."""
         if self.device.type == "cpu":
             copies = [torch.from_numpy(one) for one in (ids, mask, *(known or ()))]
         else:
-            # One copy for all, which nobody waits for.
+            # One asynchronous copy for everything.
             parts = [torch.from_numpy(one).flatten() for one in (ids, mask, *(known or ()))]
             moved = sent(torch.cat([part.long() for part in parts]), self.device).split([len(part) for part in parts])
             copies = [moved[0].view(ids.shape), moved[1].view(ids.shape).bool(), *moved[2:]]

@@ -35,16 +35,16 @@ class SpecialIds:
 
 
 def find_special_ids(vocabulary: Mapping[str, int], folder: Path, unknown: str | None) -> SpecialIds:
-    """The special ids that ``tokenizer_config.json`` or ``special_tokens_map.json`` beside the tokenizer name, and
-    otherwise those of the usual names.
+    """The special ids given in ``tokenizer_config.json`` or ``special_tokens_map.json`` next to the tokenizer, and
+    otherwise those of tokens with the usual names.
 
     Args:
-        vocabulary: every token, added ones too, and its id.
-        folder: where the tokenizer lies.
-        unknown: the token that the tokenizer's own model has for the unknown.
+        vocabulary: all tokens, including added ones, with their ids.
+        folder: folder of the tokenizer.
+        unknown: the unknown token of the tokenizer's own model.
 
     Raises:
-        InputError: nothing ends a sequence.
+        InputError: no end token.
     """
     named = _named(folder)
 
@@ -61,7 +61,7 @@ def find_special_ids(vocabulary: Mapping[str, int], folder: Path, unknown: str |
         )
     found = first(("unk_token",), (*((unknown,) if unknown else ()), *UNKNOWNS))
     pad = first(("pad_token",), PADS)
-    # Vocabularies over bytes name their end as the unknown, which they never need, and often have no padding.
+    # Byte-level vocabularies use their end token as the unknown token, which never occurs, and often have no padding.
     return SpecialIds(
         end=end,
         unknown=None if found == end else found,
@@ -81,7 +81,7 @@ def _named(folder: Path) -> dict[str, str]:
 
 
 MOST_BYTES = 1 << 24
-"""Of a document beside a tokenizer."""
+"""Maximum bytes of a file next to a tokenizer."""
 
 
 def _document(path: Path) -> dict[str, Any]:

@@ -51,16 +51,16 @@ class TokenStore:
     def write(
         cls, folder: str | Path, rows: Iterable[list[int]], vocabulary: int, *, max_length: int | None = None
     ) -> TokenStore:
-        """Store rows in a new or empty folder, whole or not at all, and map them.
+        """Store rows in a new or empty folder, completely or not at all, and memory-map them.
 
         Args:
-            folder: made where it is missing.
-            rows: ids, gone through once; at most a million ids are held.
-            vocabulary: ids are below it.
-            max_length: a longer row keeps its first ``max_length - 1`` ids and its last one, which ends it.
+            folder: path of the folder, which is created if necessary.
+            rows: ids, iterated once; at most a million ids are in memory.
+            vocabulary: upper bound of the ids.
+            max_length: a longer row keeps its first ``max_length - 1`` ids and its last one, the end.
 
         Raises:
-            InputError: an id outside the vocabulary (the row is named), or a folder that holds something.
+            InputError: an id outside the vocabulary (the message names the row), or a folder that is not empty.
         """
         with new_folder(folder) as place:
             with (place / TOKENS).open("wb") as file:

@@ -32,7 +32,7 @@ SMALLEST = len(SPECIAL) + 256
 """Minimum size of a byte-level vocabulary: the special tokens and all bytes."""
 
 MOST_BYTES = 1 << 27
-"""Of a ``tokenizer.json``; that of a vocabulary of 250,000 tokens in all languages has 20 MB."""
+"""Maximum bytes of a ``tokenizer.json``; that of a multilingual vocabulary of 250,000 tokens has 20 MB."""
 
 TRAINED_ON = 1 << 30
 """Maximum number of bytes of training text, because training needs many times as much memory."""
@@ -142,7 +142,7 @@ class Tokenizer:
         """The tokens of each text, followed by ``end``. The empty text is ``[end]``.
 
         Raises:
-            InputError: the tokenizer fails on a text, such as one without the unknown token that it names.
+            InputError: the tokenizer fails on a text, for example because its unknown token is missing.
         """
         try:
             encodings = self.inner.encode_batch_fast(list(texts), add_special_tokens=False)
@@ -194,7 +194,7 @@ class Tokenizer:
         """The inverse of ``to_json`` and ``facts``.
 
         Raises:
-            InputError: no tokenizer, or facts that do not fit it.
+            InputError: not a tokenizer, or facts that do not match it.
         """
         if len(text) > MOST_BYTES:
             raise InputError(f"a tokenizer of {len(text):,} characters", expected=f"at most {MOST_BYTES:,}")
@@ -212,7 +212,7 @@ class Tokenizer:
         return cls(inner, facts["kind"], SpecialIds(**special))
 
     def _without_special(self, ids: list[int]) -> list[int]:
-        # Some published vocabularies hold "</s>" as an ordinary piece, which a text can spell.
+        # Some published vocabularies contain "</s>" as an ordinary piece, which can occur in a text.
         if self._special.isdisjoint(ids):
             return ids
         spelled = [self.unknown if id_ in self._special else id_ for id_ in ids]
@@ -220,7 +220,7 @@ class Tokenizer:
 
     @cached_property
     def _special(self) -> frozenset[int | None]:
-        # A byte-level vocabulary of ours lacks nothing, so that its fourth special token stands for no text either.
+        # Our byte-level vocabularies represent all text, so their unknown token is never text either.
         return frozenset({0, 1, 2, 3} if self.kind == "bpe" else {self.special.pad, self.special.start, self.end})
 
     def _content(self, row: Sequence[int]) -> list[int]:
@@ -234,9 +234,9 @@ class Tokenizer:
 
 def _byte_pairs(size: int) -> tuple[Any, Any]:
     inner = tokenizers.Tokenizer(models.BPE())
-    # Its pattern never joins letters and punctuation, so that no merge can spell "</s>" and reach the id of the end.
+    # The pattern never joins letters and punctuation, so no merge can produce "</s>" and thus the id of the end.
     runs = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=True)
-    # Merging inside a run takes time quadratic in its length: without the cut a line of base64 would never be learnt.
+    # Merging inside a run takes quadratic time; without this limit, training on a line of base64 would never end.
     inner.pre_tokenizer = pre_tokenizers.Sequence([runs, pre_tokenizers.FixedLength(LONGEST_RUN)])
     inner.decoder = decoders.ByteLevel()
     trainer = trainers.BpeTrainer(
@@ -250,7 +250,7 @@ def _byte_pairs(size: int) -> tuple[Any, Any]:
 
 
 def _word_level(size: int) -> tuple[Any, Any]:
-    # With a space before it no special token can be a word of a text: "<unk>" in a text is a word of its own.
+    # The space before it keeps special tokens distinct from words: "<unk>" in a text is an ordinary word.
     special = [f" {token}" for token in SPECIAL]
     inner = tokenizers.Tokenizer(models.WordLevel(unk_token=special[TRAINED_IDS.unknown or 0]))
     inner.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
@@ -258,7 +258,7 @@ def _word_level(size: int) -> tuple[Any, Any]:
 
 
 def _without_added(inner: Any) -> Any:
-    """The same vocabulary, of which no token is looked for in the raw text."""
+    """The same vocabulary without added tokens, which would be matched in the raw text."""
     document = json.loads(inner.to_str())
     document["added_tokens"] = []
     return _parsed(json.dumps(document), "the trained tokenizer")

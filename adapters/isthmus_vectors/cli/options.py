@@ -38,7 +38,7 @@ def check_out(out: Path | None, as_json: bool) -> None:
 
 
 def write_numbers(out: Path, numbers: npt.NDArray[Any], columns: tuple[str, ...] | None = None) -> None:
-    """Write an array, whole or not at all.
+    """Write an array, completely or not at all.
 
     Args:
         out: its ending says how, one of ``ENDINGS``.
@@ -46,8 +46,8 @@ def write_numbers(out: Path, numbers: npt.NDArray[Any], columns: tuple[str, ...]
         columns: names; without them they are called f0, f1, ...
 
     Raises:
-        InputError: no file can be written there.
-        OSError: the disk is full, say.
+        InputError: the path is not writable.
+        OSError: for example a full disk.
     """
     if out.suffix.lower() == ".npy":
         with written(out) as file:

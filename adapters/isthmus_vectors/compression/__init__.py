@@ -1,1 +1,1 @@
-"""What ``Compressor`` is made of: the search among codes, and what codes of each length keep."""
+"""Parts of ``Compressor``: search among codes, and the quality of codes of each length."""

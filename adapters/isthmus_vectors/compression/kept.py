@@ -1,4 +1,4 @@
-"""What codes of each length keep of the vectors that were trained on, and how it is drawn."""
+"""Measures and plots the quality of codes of each length on training vectors."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ from isthmus.sources import even_rows
 from isthmus_vectors.compression.code_search import Codes
 
 ROWS = 1000
-"""Vectors that are measured: evenly spaced ones of those that were trained on."""
+"""Maximum number of measured vectors, evenly spaced among the training vectors."""
 
 NEAREST = 10
-"""Neighbours that a search is expected to find."""
+"""Number of neighbours for the recall."""
 
 WORDS = 256
-"""Values of a byte."""
+"""Number of values of a byte."""
 
 NAMES = ("cosine", "recall", "words")
-"""Of the lists that ``measured`` returns."""
+"""Names of the lists that ``measured`` returns."""
 
 OLD = "the compressor was saved by a version that did not measure it: fit it again"
 
@@ -41,16 +41,16 @@ def sample_of(vectors: Float[Tensor, "rows width"]) -> Float[Tensor, "some width
 
 @torch.no_grad()
 def measured(vectors: Float[Tensor, "some width"], codes: Codes, decode: Decode) -> dict[str, list[float]]:
-    """What is lost by codes of each length, from the leading byte alone to all bytes.
+    """Measure codes of each length, from the leading byte alone to all bytes.
 
     Args:
-        vectors: of any length, since only directions are kept.
-        codes: theirs.
-        decode: from codes to vectors of length 1.
+        vectors: vectors of any norm, since only directions are kept.
+        codes: codes of the vectors.
+        decode: function from codes to vectors of length 1.
 
     Returns:
-        Three lists with a number for each byte: ``cosine``, the mean of vector and decoded vector (1 is best);
-        ``recall``, the share of the true nearest neighbours among as many that the codes find (1 is best; none of
+        Three lists with a number for each byte: ``cosine``, the mean cosine of vector and decoded vector (1 is best);
+        ``recall``, the share of the true nearest neighbours that a search of the codes finds (1 is best; empty for
         fewer than twelve vectors); ``words``, how many of the values of the byte are in use.
     """
     whole = normalised(vectors)
@@ -70,7 +70,7 @@ def panels(kept: Mapping[str, Any] | None) -> list[Panel | Missing]:
     """The panels of a compressor.
 
     Args:
-        kept: what ``measured`` found; None where it was not measured.
+        kept: result of ``measured``; None if it was not measured.
     """
     if not kept:
         return [Missing("what is kept", OLD), Missing("values of the bytes", OLD)]

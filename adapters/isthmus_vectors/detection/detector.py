@@ -38,11 +38,12 @@ from isthmus_vectors.vectors import Vectors
 @final
 @dataclass(frozen=True, eq=False, repr=False)
 class Detector:
-    """Made by ``fit`` or ``load``; immutable. Scores of detectors with different seeds can be averaged by the caller.
+    """Created by ``fit`` or ``load``; immutable. Scores of detectors with different seeds can be averaged by the
+    caller.
 
     Attributes:
-        fitted: the ensemble, the rows it compares with, scales and threshold.
-        card_words: what the model card says of bundles of detectors.
+        fitted: the ensemble, the known rows, scales and threshold.
+        card_words: text of the model card for detectors.
     """
 
     card_words: ClassVar[CardWords] = DETECTOR
@@ -73,21 +74,21 @@ class Detector:
         run: Run | None = None,
         **settings: Any,
     ) -> Detector:
-        """Learn what is normal; all rows are taken as normal.
+        """Train a detector on rows that are assumed to be normal.
 
         Args:
-            vectors: dense rows of whatever ``Vectors.read`` takes: a file, a table, an array.
-            columns: names of the columns to learn from; positions, for rows without names. None for all. The detector
-                remembers them: afterwards they are found by name, and other columns are ignored.
+            vectors: dense rows, or anything that ``Vectors.read`` accepts: a file, a table, an array.
+            columns: names of the columns to train on; positions, for rows without names. None for all. The detector
+                remembers them: later they are found by name, and other columns are ignored.
             drop: names or positions of columns to leave out, such as ids and labels.
-            encoding, delimiter, header: how a file of text is written, where that is not found out; remembered, too.
+            encoding, delimiter, header: format of a text file, if it is not detected correctly; remembered, too.
             contamination: share of normal rows that may be flagged as anomalies.
-            method: of the threshold, see ``Threshold.fit``.
-            scaling: ``standard``: columns of mean 0 and deviation 1; ``robust``: first scaled by median and quartiles
-                with extreme values compressed, for rows that may contain anomalies.
-            seed, device, precision, checkpoints, resume, time_limit: how training runs; see ``isthmus.training.run``.
+            method: method of the threshold, see ``Threshold.fit``.
+            scaling: ``standard``: columns with mean 0 and standard deviation 1; ``robust``: first scaled by median and
+                quartiles with extreme values compressed, for rows that may contain anomalies.
+            seed, device, precision, checkpoints, resume, time_limit: how training is run; see ``isthmus.training.run``.
             log: called with the record of each epoch; see ``isthmus.training.loggers``.
-            progress: whether it is shown, or a ``Progress`` that is called instead.
+            progress: whether to show the progress, or a ``Progress`` object that receives it.
             run: all of these as one object.
             settings: keywords of ``masked_ensemble``; ``epochs`` defaults to about 600 steps of training.
 
@@ -96,7 +97,7 @@ class Detector:
 
         Raises:
             InputError: sparse rows, or fewer than 16.
-            SettingError: a setting unknown or outside its range, or fewer than 2 members.
+            SettingError: an unknown setting, a value out of range, or fewer than 2 members.
             ValueRangeError: numbers that are not finite.
         """
         usual = Run(device="cpu", precision="fp32")
@@ -123,7 +124,7 @@ class Detector:
 
     @property
     def columns(self) -> tuple[str, ...] | None:
-        """Names of the columns that were learned from; None where they had none."""
+        """Names of the training columns; None if they had none."""
         return self.fitted.adapter.columns
 
     @property
@@ -135,8 +136,8 @@ class Detector:
         """The panels of ``isthmus.plots.overview``, the picture that ``isthmus plot`` draws.
 
         Returns:
-            The course of the training, and the scores of the training rows with the threshold; or, in place of one of
-            them, why it is missing.
+            The training curves, and the scores of the training rows with the threshold; or the reason why a panel is
+            missing.
         """
         scores = self.facts.get("normal_scores")
         if not scores:
@@ -147,15 +148,15 @@ class Detector:
 
     @property
     def history(self) -> History:
-        """The course of the training."""
+        """The history of the training."""
         return History.from_json(dict(self.fitted.facts["training"]))
 
     def anomaly_scores(self, vectors: Any) -> Float64[np.ndarray, " rows"]:
-        """How anomalous each row is. A row's score does not depend on the other rows of the call.
+        """Anomaly scores of rows. A row's score does not depend on the other rows of the call.
 
         Returns:
-            The mean over the scorers of −log of the share of known rows that score as high, nats; higher is more
-            anomalous.
+            The mean over the scorers of −log of the share of known rows with at least this score, in nats; higher is
+            more anomalous.
 
         Raises:
             InputError: sparse rows, or rows of another width.
@@ -184,28 +185,28 @@ class Detector:
         return NormalScores.from_json(self.facts.get("normal_tail"), quantiles).p_values(scores)
 
     def score_samples(self, vectors: Any) -> Float64[np.ndarray, " rows"]:
-        """−``anomaly_scores``: higher is more normal, as in scikit-learn. Raises what ``anomaly_scores`` raises."""
+        """−``anomaly_scores``: higher is more normal, as in scikit-learn. Raises the errors of ``anomaly_scores``."""
         return -self.anomaly_scores(vectors)
 
     def is_anomaly(self, vectors: Any) -> Bool[np.ndarray, " rows"]:
-        """True for rows whose score is above ``threshold``. Raises what ``anomaly_scores`` raises."""
+        """True for rows whose score is above ``threshold``. Raises the errors of ``anomaly_scores``."""
         return self.anomaly_scores(vectors) > self.threshold.value
 
     def predict(self, vectors: Any) -> Int64[np.ndarray, " rows"]:
-        """−1 for anomalies and 1 for the rest, as in scikit-learn. Raises what ``anomaly_scores`` raises."""
+        """−1 for anomalies and 1 for the rest, as in scikit-learn. Raises the errors of ``anomaly_scores``."""
         return np.where(self.is_anomaly(vectors), -1, 1)
 
     def explain(self, vectors: Any) -> Float64[np.ndarray, "rows width"]:
         """−log p of each number given the rest of its row, nats, averaged over members: high in the columns that make a
-        row anomalous. Raises what ``anomaly_scores`` raises."""
+        row anomalous. Raises the errors of ``anomaly_scores``."""
         nats: Float64[np.ndarray, "rows width"] = self.fitted.scorers.columns(self._values(vectors)).numpy()
         return nats
 
     def save(self, path: str | Path, *, card: bool = True) -> None:
-        """Save as a bundle, whole or not at all; the known rows are in it.
+        """Save as a bundle, completely or not at all; the known rows are in it.
 
         Args:
-            path: of the bundle.
+            path: path of the bundle.
             card: whether to write a model card, ``README.md``, into it.
 
         Raises:
@@ -215,10 +216,10 @@ class Detector:
 
     @classmethod
     def load(cls, path: str | Path) -> Detector:
-        """What was saved.
+        """Load what was saved.
 
         Raises:
-            BundleError: a directory that is truncated, altered, foreign or too new.
+            BundleError: the directory is truncated, altered, foreign or too new.
         """
         return cls(storage.read(path))
 

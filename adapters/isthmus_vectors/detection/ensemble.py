@@ -34,15 +34,15 @@ def masked_ensemble(
     weight_decay: float = 1e-5,
 ) -> GradientRecipe:
     """Denoising autoencoders with masking noise (Vincent et al. 2010, section 3.4) that are scored on what was hidden
-    (He et al. 2022, "Masked autoencoders are scalable vision learners", section 3), each with a bottleneck of its own.
+    (He et al. 2022, "Masked autoencoders are scalable vision learners", section 3), each with its own bottleneck.
 
     Args:
         signal: width of the rows.
-        members: networks; bottlenecks run evenly from ``code`` / 4 to ``code`` units.
-        hidden: width of the layer before and after the code.
-        code: units of the widest bottleneck.
-        low, high: the share of hidden numbers lies between.
-        epochs, batch_size, learning_rate, weight_decay: of the training.
+        members: number of networks; their bottlenecks range evenly from ``code`` / 4 to ``code`` units.
+        hidden: width of the layers before and after the code.
+        code: number of units of the widest bottleneck.
+        low, high: range of the share of hidden numbers.
+        epochs, batch_size, learning_rate, weight_decay: settings of the training.
 
     Raises:
         SettingError: a setting outside its range.

@@ -1,4 +1,4 @@
-"""From rows that are taken as normal to a fitted detector."""
+"""Fits a detector to rows that are assumed to be normal."""
 
 from __future__ import annotations
 
@@ -33,10 +33,10 @@ from isthmus_vectors.detection.scoring import Scorers
 from isthmus_vectors.vectors import Vectors
 
 FEWEST = 16
-"""Rows to learn from, at least."""
+"""Minimum number of training rows."""
 
 STEPS = 600
-"""Steps of training, whatever the number of rows."""
+"""Number of training steps, for any number of rows."""
 
 BATCH = 128
 
@@ -50,7 +50,7 @@ SCALINGS = ("standard", "robust")
 LEAST = 1e-12
 
 KNOWN = 50_000
-"""Rows that distances are taken to, at most; evenly spaced ones."""
+"""Maximum number of known rows for distances, evenly spaced."""
 
 KNOWN_IN_A_HURRY = 2_000
 """The same, after Ctrl-C."""
@@ -58,14 +58,14 @@ KNOWN_IN_A_HURRY = 2_000
 
 @dataclass(frozen=True, eq=False, repr=False)
 class FittedDetector:
-    """All that a detector has learned: what ``fit`` returns, and what a bundle holds.
+    """The state of a detector, which ``fit`` returns and a bundle contains.
 
     Attributes:
-        adapter: names of the columns, and robust scales where they were asked for.
+        adapter: names of the columns, and robust scales if requested.
         centre, spread: means and standard deviations of the columns, which are scaled to 0 and 1.
         scorers: the ensemble and the known rows.
         ranks: the scores of the known rows, each computed without that row.
-        threshold: of the averaged ranks.
+        threshold: threshold of the averaged ranks.
         settings: keywords of the ensemble.
         facts: the history of the training.
     """
@@ -83,31 +83,31 @@ class FittedDetector:
         return described(self, self.summary())
 
     def summary(self) -> str:
-        """Its columns, the rows that it knows and its threshold, in a line."""
+        """The columns, the known rows and the threshold, in one line."""
         columns = f"{counted(len(self.centre), 'column')}, {counted(self.ranks.known.shape[1], 'known row')}"
         return f"{columns}, anomalies score above {self.threshold.value:.4g}"
 
     def values(self, records: Vectors) -> Float64[Tensor, "rows width"]:
-        """Rows with each column scaled to mean 0 and deviation 1."""
+        """Rows with each column scaled to mean 0 and standard deviation 1."""
         return (_exact(self.adapter, records) - self.centre) / self.spread
 
 
 def fit(
     records: Vectors, contamination: float, method: str, scaling: str, run: Run, settings: Mapping[str, Any]
 ) -> FittedDetector:
-    """Train the ensemble and calibrate the threshold. Raises what ``Detector.fit`` raises.
+    """Train the ensemble and calibrate the threshold. Raises the errors of ``Detector.fit``.
 
     Args:
-        records: dense rows that are taken as normal.
+        records: dense rows that are assumed to be normal.
         contamination: share of them that may be flagged as anomalies.
-        method: of the threshold.
-        scaling: of the columns, one of ``SCALINGS``.
+        method: method of the threshold.
+        scaling: scaling of the columns, one of ``SCALINGS``.
         run: device, seed and progress.
         settings: keywords of ``masked_ensemble``.
     """
     check_dense(records)
     if len(records) < FEWEST:
-        raise InputError(f"{counted(len(records), 'row')} to learn from", expected=f"at least {FEWEST}")
+        raise InputError(f"{counted(len(records), 'row')} to train on", expected=f"at least {FEWEST}")
     check_rule(method, contamination)
     check_choice("scaling", scaling, SCALINGS)
     keywords = _keywords(len(records), settings)
@@ -169,7 +169,7 @@ class _Known:
     run: Run
 
     def scored(self, most: int) -> _Scored:
-        """All of it over so many rows at most."""
+        """Scorers and ranks over at most this many rows."""
         rows = even_rows(len(self.values), most)
         with doing(self.run.progress, f"comparing {len(rows):,} rows"):
             scorers = Scorers.fit(
@@ -181,7 +181,7 @@ class _Known:
 
 
 def check_dense(records: Vectors) -> None:
-    """Refuse sparse rows.
+    """Check that rows are dense.
 
     Raises:
         InputError: sparse rows.
@@ -199,9 +199,9 @@ def _exact(adapter: VectorAdapter, records: Vectors) -> Float64[Tensor, "rows wi
 def _standardised(
     scaled: Float64[Tensor, "rows width"],
 ) -> tuple[Float64[Tensor, "rows width"], Float64[Tensor, " width"], Float64[Tensor, " width"]]:
-    """The rows with columns of mean 0 and deviation 1, and those means and deviations."""
+    """The rows with columns scaled to mean 0 and standard deviation 1, and these means and deviations."""
     spread, centre = torch.std_mean(scaled, 0, correction=0)
-    # A spread of rounding errors is not a spread.
+    # Deviations of the size of rounding errors count as zero.
     spread = torch.where(spread > LEAST * centre.abs(), spread, 1.0)
     return (scaled - centre) / spread, centre, spread
 

@@ -1,4 +1,4 @@
-"""Many small networks as one: each linear layer is one batched product over all members."""
+"""Many small networks as one network, in which each linear layer is a batched product over all members."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ class GroupedLinear(nn.Module):
         self.bias = nn.Parameter(torch.zeros(members, 1, outputs))
 
     def forward(self, x: Float[Tensor, "batch members inputs"]) -> Float[Tensor, "batch members outputs"]:
-        """Member m sees its own slice only."""
+        """Apply the layer of each member to its own slice."""
         return torch.baddbmm(self.bias, x.transpose(0, 1), self.weight).transpose(0, 1)
 
 
 class GroupedMlp(nn.Module):
-    """Grouped layers with an activation between them, and after the last where ``activate_last``."""
+    """Grouped layers with an activation between them, and after the last one if ``activate_last``."""
 
     def __init__(
         self, members: int, sizes: Sequence[int], *, generator: Generator, activation: str, activate_last: bool
@@ -50,12 +50,12 @@ class GroupedMlp(nn.Module):
 
 
 class GroupedEncoder(nn.Module):
-    """``enter``: each member's view of a record [batch, members, inputs]; ``trunk``: an MLP a member to the code.
+    """``enter``: each member's view of a record [batch, members, inputs]; ``trunk``: an MLP per member to the code.
 
     Args:
-        members: how many.
+        members: number of members.
         sizes: widths from the view to the code.
-        codes: the code's width for each member; units beyond it are zero.
+        codes: width of the code of each member; further units are zero.
     """
 
     def __init__(
@@ -68,7 +68,7 @@ class GroupedEncoder(nn.Module):
         self.register_buffer("open", _open(codes, sizes[-1]), persistent=False)
 
     def enter(self, inputs: Tensors) -> Float[Tensor, "batch members inputs"]:
-        """The values of the batch; where all members see the same, a copy for each."""
+        """The values of the batch; if all members have the same view, a copy for each."""
         assert isinstance(inputs, Values), "a grouped encoder reads values"
         values = inputs.values
         return values if values.dim() == 3 else values[:, None].expand(-1, self.members, -1)
@@ -76,13 +76,13 @@ class GroupedEncoder(nn.Module):
     def trunk(
         self, entered: Float[Tensor, "batch members inputs"], inputs: Tensors | None
     ) -> Float[Tensor, "batch members code"]:
-        """Codes, one a member."""
+        """Codes, one per member."""
         code: Tensor = self.mlp(entered)
         return code * self.open
 
 
 class GroupedDecoder(nn.Module):
-    """A member's code and its view of the inputs to the state that the readout reads, activated throughout."""
+    """An MLP from a member's code and its view of the inputs to the state that the readout reads."""
 
     def __init__(self, members: int, sizes: Sequence[int], *, generator: Generator, activation: str) -> None:
         super().__init__()
@@ -91,7 +91,7 @@ class GroupedDecoder(nn.Module):
     def forward(
         self, sample: Float[Tensor, "batch members code"], given: Batch | None
     ) -> tuple[Float[Tensor, "batch members hidden"], Bool[Tensor, "batch members width"] | None]:
-        """The state, and which numbers of the record the member was not shown; None where it saw all."""
+        """The state, and a mask of the numbers hidden from each member; None if nothing was hidden."""
         assert given is not None, "a grouped decoder asks what was hidden"
         assert isinstance(given.inputs, Values), "a grouped decoder reads values"
         values = given.inputs.values
@@ -109,7 +109,7 @@ class GroupedReadout(nn.Module):
     def logits(
         self, decoded: Float[Tensor, "batch members hidden"], columns: Columns = None
     ) -> Float[Tensor, "batch members columns 2"]:
-        """Of all columns, a slice of them, or some by number."""
+        """Logits of all columns, a slice of them, or some by number."""
         logits: Tensor = self.layer(decoded)
         pairs = logits.view(*logits.shape[:2], -1, 2)
         return pairs if columns is None else pairs[:, :, columns]

@@ -1,5 +1,4 @@
-"""Masking noise for an ensemble: members are shown a part of a row, with a channel that says which, and predict the
-rest."""
+"""Masking noise for an ensemble: members see a part of a row, with a mask channel, and predict the rest."""
 
 from __future__ import annotations
 
@@ -15,27 +14,27 @@ from isthmus.batch import Batch, Tensors, Values
 from isthmus.machine.devices import sent
 
 Decoded = tuple[Tensor, Tensor | None]
-"""What the readout reads, and which numbers were hidden from each member."""
+"""The input of the readout, and the mask of the numbers hidden from each member."""
 
 LOG_2PI = math.log(2 * math.pi)
 
 
 def with_mask_channel(inputs: Tensors) -> Tensors:
-    """Each number beside a 1 that says it is shown: [batch, width] to [batch, 2 · width]."""
+    """Add a mask channel of ones, for visible numbers: [batch, width] to [batch, 2 · width]."""
     assert isinstance(inputs, Values), "with_mask_channel reads values"
     return Values(torch.cat([inputs.values, torch.ones_like(inputs.values)], 1))
 
 
 def mask(inputs: Values, hidden: Bool[Tensor, "#batch members width"]) -> Values:
-    """Numbers with their mask channel as each member sees them: both are 0 where ``hidden``."""
+    """Numbers with their mask channel for each member: both are 0 where ``hidden``."""
     shown = (~hidden).to(inputs.values.dtype).repeat(1, 1, 2)
     return Values(inputs.values[:, None] * shown)
 
 
 @dataclass(frozen=True)
 class MemberMasks:
-    """Hides numbers from each member on its own: for every row and member a share is drawn between ``low`` and
-    ``high``, and each number is hidden with that chance."""
+    """Hides numbers from each member independently: for every row and member a probability is drawn between ``low`` and
+    ``high``, and each number is hidden with this probability."""
 
     members: int
     low: float
@@ -51,14 +50,14 @@ class MemberMasks:
 
 
 class MemberGaussian:
-    """N(mean, scale²) of each number and member, mean and scale predicted from what the member was shown.
+    """N(mean, scale²) of each number and member, with mean and scale predicted from the member's visible numbers.
 
-    Hidden numbers count fully, shown ones with ``shown``; targets that are NaN do not count. The sum over columns is
-    averaged over members.
+    Hidden numbers have the weight 1, visible ones ``shown``; NaN targets are ignored. The sum over columns is averaged
+    over members.
 
     Args:
-        shown: the weight of numbers that the member was shown.
-        floor: the least scale, in units of the scaled column: no number is measured more finely.
+        shown: weight of visible numbers.
+        floor: minimum scale, in units of the scaled column.
     """
 
     def __init__(self, shown: float = 0.1, floor: float = 0.05) -> None:
@@ -67,7 +66,7 @@ class MemberGaussian:
     def __call__(
         self, readout: Any, decoded: Decoded, targets: Tensors, *, generator: Generator | None = None
     ) -> Float[Tensor, " batch"]:
-        """log p of what was hidden, nats a member."""
+        """log p of the hidden numbers, in nats per member."""
         assert isinstance(targets, Values), "a likelihood of values"
         nats = self.each(readout, decoded, targets.values)
         hidden = decoded[1]
@@ -81,9 +80,9 @@ class MemberGaussian:
         """−log p of every number for every member.
 
         Args:
-            readout: of the model.
-            decoded: of the same rows.
-            targets: the numbers, for each member where they differ.
+            readout: readout of the model.
+            decoded: output of the decoder for the same rows.
+            targets: the numbers, for each member if they differ.
 
         Returns:
             Nats, shape (batch, members, width); 0 where the target is NaN.
@@ -103,12 +102,12 @@ class MemberGaussian:
         return self.means(readout, decoded).mean(1)
 
     def sample(self, readout: Any, decoded: Decoded, generator: Generator) -> Float[Tensor, "batch width"]:
-        """A draw from the distribution of one member for each row.
+        """A sample from the distribution of one member for each row.
 
         Args:
-            readout: of the model.
-            decoded: the rows.
-            generator: chooses the member and draws.
+            readout: readout of the model.
+            decoded: output of the decoder.
+            generator: random generator for the member and the sample.
         """
         mean, log_scale = self._parameters(readout, decoded)
         drawn = mean + log_scale.exp() * torch.empty_like(mean).normal_(generator=generator)
@@ -124,11 +123,11 @@ class MemberGaussian:
 
 @dataclass(frozen=True, eq=False)
 class LeaveMembersOutSource:
-    """Rows whose targets are NaN for the members that are to learn nothing from them.
+    """Rows whose targets are NaN for the members that are not trained on them.
 
     Attributes:
         values: the rows.
-        kept: whether a member learns from a row.
+        kept: whether a member is trained on a row.
     """
 
     values: Float[Tensor, "rows width"]
@@ -155,16 +154,16 @@ class LeaveMembersOutSource:
 
 
 def assign_folds(rows: int, members: int, absent: int, *, generator: Generator) -> Bool[Tensor, "rows members"]:
-    """Which member learns from which row: ``absent`` members are left out for each row, and all members miss equally
-    many rows.
+    """Assign rows to members: ``absent`` members are left out for each row, and all members miss the same number of
+    rows.
 
     Args:
-        rows, members: how many.
-        absent: members that do not learn from a row.
-        generator: assigns the rows at random.
+        rows, members: numbers of rows and members.
+        absent: number of members that are not trained on a row.
+        generator: random generator for the assignment.
 
     Returns:
-        True where the member learns from the row.
+        True where the member is trained on the row.
     """
     first = torch.randperm(rows, generator=generator) % members
     offsets = (torch.arange(members) - first[:, None]) % members

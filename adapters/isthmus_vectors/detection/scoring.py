@@ -1,8 +1,8 @@
 """Three anomaly scores of a row: its negative log-likelihood under the ensemble, its distance from known rows, and the
 distance of its code from theirs.
 
-The code that distances are taken in is extended by the errors of the ensemble's predictions, since a row can be
-anomalous in what no code keeps (Zong et al. 2018, "Deep autoencoding Gaussian mixture model", equation 3)."""
+For distances, the code is extended by the prediction errors of the ensemble, since a row can be anomalous in aspects
+that its code does not keep (Zong et al. 2018, "Deep autoencoding Gaussian mixture model", equation 3)."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ from isthmus_vectors.detection.grouped import GroupedEncoder
 from isthmus_vectors.detection.masking import MemberGaussian, mask, with_mask_channel
 
 MOST = 8.0
-"""Nats that one number may contribute, at most: a single extreme cell does not outweigh a whole row."""
+"""Maximum contribution of one number in nats, so that a single extreme cell does not outweigh a whole row."""
 
 BLOCK = 2048
-"""Rows that are scored together."""
+"""Number of rows that are scored together."""
 
 SPREAD = 1e-6
 """Units of a code that vary less are ignored."""
@@ -32,14 +32,14 @@ SPREAD = 1e-6
 @brief
 @dataclass(frozen=True, eq=False)
 class Scorers:
-    """A trained ensemble in fp64 with the rows that it is compared with. Made by ``fit`` or ``of``.
+    """A trained ensemble in fp64 with the known rows. Created by ``fit`` or ``of``.
 
     Attributes:
-        model: of ``masked_ensemble``.
-        masks: what is hidden from each member, pass after pass; every number once.
+        model: model of ``masked_ensemble``.
+        masks: numbers to hide from each member in each pass; every number is hidden once.
         inputs: the known rows.
-        codes: their codes and the errors of the ensemble's predictions, side by side, on the scale of the known rows.
-        centre, scale: of codes and errors.
+        codes: their codes concatenated with the prediction errors of the ensemble, on the scale of the known rows.
+        centre, scale: centre and scale of codes and errors.
     """
 
     model: Autoencoder
@@ -59,14 +59,14 @@ class Scorers:
         *,
         generator: Generator,
     ) -> Scorers:
-        """Draw the masks, and take these rows as the known ones.
+        """Draw the masks, and use these rows as the known ones.
 
         Args:
-            model: of ``masked_ensemble``, trained.
+            model: trained model of ``masked_ensemble``.
             values: the known rows, on the scale of the training.
-            passes: masks for each member.
-            k: neighbours that distances are averaged over.
-            generator: draws the masks.
+            passes: number of masks for each member.
+            k: number of neighbours over which distances are averaged.
+            generator: random generator for the masks.
         """
         width, encoder = values.shape[1], model.encoder
         assert isinstance(encoder, GroupedEncoder)
@@ -82,31 +82,31 @@ class Scorers:
         values: Float64[Tensor, "rows width"],
         k: int,
     ) -> Scorers:
-        """With masks that were drawn before; everything else follows from them.
+        """Restore scorers from given masks.
 
         Args:
-            model: of ``masked_ensemble``, trained.
-            masks: what is hidden from each member, pass after pass.
+            model: trained model of ``masked_ensemble``.
+            masks: numbers to hide from each member in each pass.
             values: the known rows, on the scale of the training.
-            k: neighbours that distances are averaged over.
+            k: number of neighbours over which distances are averaged.
         """
         codes, predicted = _codes(model, values), _predicted(model, masks, values)
         coded = torch.cat([codes, predicted.errors], 1)
         spread, centre = torch.std_mean(coded, 0, correction=0)
-        # Codes together weigh as much as errors together.
+        # All codes together have the same weight as all errors together.
         parts = torch.tensor([codes.shape[1]] * codes.shape[1] + [values.shape[1]] * values.shape[1])
         scale = torch.where(spread > SPREAD, spread * parts.sqrt(), torch.inf)
         return cls(model, masks, Nearest.build(values, k), Nearest.build((coded - centre) / scale, k), centre, scale)
 
     def scores(self, values: Float64[Tensor, "rows width"]) -> Float64[Tensor, "scorers rows"]:
-        """Of rows that are not among the known rows; higher is more anomalous."""
+        """Scores of rows that are not among the known rows; higher is more anomalous."""
         predicted = _predicted(self.model, self.masks, values)
         coded = (torch.cat([_codes(self.model, values), predicted.errors], 1) - self.centre) / self.scale
         return torch.stack([predicted.nats.mean(1), self.inputs.scores(values), self.codes.scores(coded)])
 
     def known_scores(self, kept: Bool[Tensor, "rows members"]) -> Float64[Tensor, "scorers rows"]:
-        """Of the known rows, each scored without itself: by the members that did not learn from it, and by its distance
-        from the other rows."""
+        """Scores of the known rows, each without itself: by the members that were not trained on it, and by its
+        distance from the other rows."""
         nats = _predicted(self.model, self.masks, self.inputs.vectors.double()).nats
         left_out = (nats * ~kept).sum(1) / (~kept).sum(1)
         return torch.stack([left_out, self.inputs.own(), self.codes.own()])
@@ -119,7 +119,7 @@ class Scorers:
 @brief
 @dataclass(frozen=True)
 class Predictions:
-    """What members predicted for the numbers that were hidden from them.
+    """Predictions of the members for the numbers hidden from them.
 
     Attributes:
         nats: −log p of all numbers of a row, each at most ``MOST``, for each member.

@@ -1,4 +1,4 @@
-"""A detector as a bundle, and back."""
+"""Saves detectors as bundles and loads them."""
 
 from __future__ import annotations
 
@@ -31,9 +31,9 @@ def write(path: str | Path, detector: FittedDetector, words: CardWords, card: bo
     """Save the ensemble, the known rows, their ranks, the scales and the threshold.
 
     Args:
-        path: of the bundle.
+        path: path of the bundle.
         detector: the state.
-        words: what the face says on the model card.
+        words: text of the model card.
         card: whether to write the card.
     """
     kept = content(detector)
@@ -41,7 +41,7 @@ def write(path: str | Path, detector: FittedDetector, words: CardWords, card: bo
 
 
 def content(detector: FittedDetector) -> Content:
-    """All that a bundle keeps."""
+    """The content of a bundle."""
     scorers = detector.scorers
     # Weights were learned in fp32; scores are only computed in fp64.
     model = copy.deepcopy(scorers.model).float()
@@ -59,10 +59,10 @@ def content(detector: FittedDetector) -> Content:
 
 
 def read(path: str | Path) -> FittedDetector:
-    """What was saved.
+    """Load what was saved.
 
     Raises:
-        BundleError: a directory that is truncated, altered, foreign or too new.
+        BundleError: the directory is truncated, altered, foreign or too new.
     """
     saved = bundle.read(path)
     manifest = saved.manifest
@@ -73,7 +73,7 @@ def read(path: str | Path) -> FittedDetector:
 
 
 def restored(saved: bundle.Bundle) -> FittedDetector:
-    """The inverse of ``content``. Where the parts do not fit each other, anything may be raised."""
+    """The inverse of ``content``. If the parts do not match, any exception may be raised."""
     manifest, tensors = saved.manifest, saved.tensors
     History.from_json(dict(manifest.facts["training"]))
     adapter = VectorAdapter.restore(saved.documents)

@@ -136,12 +136,12 @@ class VectorEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Outlier
 
 
 def _on_host(X: Any) -> Any:
-    """What a tensor of torch holds, on any device, with or without gradients, as an array; others as they are."""
+    """Convert a torch tensor, on any device, with or without gradients, to an array; other objects are unchanged."""
     return real_numbers(X) if callable(getattr(X, "detach", None)) else X
 
 
 def _drawn(random_state: Any) -> int:
-    """A seed, drawn from what scikit-learn takes as a state.
+    """A seed from a random state as accepted by scikit-learn.
 
     Raises:
         SettingError: no such state.

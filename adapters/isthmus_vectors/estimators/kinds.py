@@ -16,23 +16,23 @@ class Autoencoder(VectorEstimator):
     Args:
         code: numbers of a code.
         hidden: width of the layers on either side of the code.
-        layers: how many of them; None takes the usual number of the kind.
-        likelihood: see ``isthmus.models.parts.likelihoods``; None takes the usual one of the kind.
+        layers: number of these layers; None uses the default of the kind.
+        likelihood: see ``isthmus.models.parts.likelihoods``; None uses the default of the kind.
         scaling: "robust" or "none", see ``isthmus_vectors.scaling``.
         epochs: passes over the rows.
-        batch_size: rows of a batch.
-        learning_rate: at the start; it falls to 0.
-        validation: share of the rows that chooses the best epoch; with 0 the last one is kept.
+        batch_size: number of rows per batch.
+        learning_rate: initial learning rate; it falls to 0.
+        validation: share of the rows that is held out to choose the best epoch; with 0 the last one is kept.
         contamination: share of the training rows that counts as outliers, above 0 and at most 0.5.
         mixture: whether a mixture is fitted to the codes, for ``sample(prior="fitted")``.
         device: "auto", "cpu" or "cuda"; only training uses it.
-        random_state: the same number gives the same model; None takes another one at each fit.
+        random_state: the same number gives the same model; None uses a different one at each fit.
 
     Attributes:
         model_: the ``VectorAutoencoder``.
         offset_: the score below which a row is an outlier.
-        n_iter_: epochs that were trained.
-        n_features_in_, feature_names_in_: of the rows.
+        n_iter_: number of trained epochs.
+        n_features_in_, feature_names_in_: number and names of the columns.
     """
 
     kind: ClassVar[str] = "vanilla"
@@ -243,8 +243,8 @@ class ContractiveAutoencoder(VectorEstimator):
 
     Args:
         code: numbers of a code.
-        weight: of the squared norm of ∂code / ∂input.
-        method: how that norm is found, see ``isthmus.core.penalties.jacobian``.
+        weight: weight of the squared norm of ∂code / ∂input.
+        method: method for computing this norm, see ``isthmus.core.penalties.jacobian``.
         hidden, layers, likelihood, scaling, epochs, batch_size, learning_rate: as in ``Autoencoder``.
         validation, contamination, mixture, device, random_state: as in ``Autoencoder``.
     """

@@ -21,10 +21,10 @@ except ImportError as error:
 
 
 def as_pyod(estimator: VectorEstimator) -> PyodDetector:
-    """A detector of PyOD that is backed by ``estimator``, which is cloned at each ``fit`` and stays as it is.
+    """A PyOD detector based on ``estimator``, which is cloned at each ``fit`` and does not change.
 
-    It has what PyOD's detectors have: ``fit``, ``decision_function`` (higher is more anomalous), ``predict`` (1 for
-    outliers), ``decision_scores_``, ``labels_``, ``threshold_``, ``predict_proba``, ``predict_confidence``.
+    It has the interface of PyOD's detectors: ``fit``, ``decision_function`` (higher is more anomalous), ``predict`` (1
+    for outliers), ``decision_scores_``, ``labels_``, ``threshold_``, ``predict_proba``, ``predict_confidence``.
     """
     return PyodDetector(estimator)
 
@@ -34,7 +34,8 @@ class PyodDetector(BaseDetector):  # type: ignore[misc]
     """See ``as_pyod``.
 
     Args:
-        estimator: fitted or not, it is cloned at each ``fit``; its ``contamination`` is PyOD's.
+        estimator: an estimator, fitted or not, which is cloned at each ``fit``; its ``contamination`` is used as
+            PyOD's.
     """
 
     def __init__(self, estimator: VectorEstimator) -> None:

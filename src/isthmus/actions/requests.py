@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sized
 from dataclasses import dataclass
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, ClassVar, TypeVar
 
 from pydantic import (
     AfterValidator,
@@ -17,7 +17,6 @@ from pydantic import (
     ValidationError,
     WithJsonSchema,
 )
-from pydantic import ValidationInfo as Info
 
 from isthmus.actions.action import Action
 from isthmus.errors import InputError
@@ -41,25 +40,26 @@ class Limits:
     batch: int = 2_048
 
 
-def _within(name: str, value: int, info: Info) -> None:
+def _within(name: str, value: int, info: Any) -> None:
+    # The type of ``info`` is a protocol that nothing can be checked against.
     limits = (info.context or {}).get("limits", Limits())
     most = getattr(limits, name)
     if value > most:
         raise ValueError(f"{value:,} is more than this server's limit of {most:,}")
 
 
-def _few(value: int, info: Info) -> int:
+def _few(value: int, info: Any) -> int:
     _within("k", value, info)
     return value
 
 
-def _short(value: T, info: Info) -> T:
+def _short(value: T, info: Any) -> T:
     if isinstance(value, Sized):
         _within("history", len(value), info)
     return value
 
 
-def _small(value: T, info: Info) -> T:
+def _small(value: T, info: Any) -> T:
     if isinstance(value, Sized) and not isinstance(value, str):
         _within("batch", len(value), info)
     return value
@@ -97,7 +97,19 @@ class Request(BaseModel):
 
     model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
 
+    uploads: ClassVar[tuple[str, ...]] = ()
+    """Types of files, such as ``text/csv`` or ``image/``, that may be sent as they are."""
+
     model: str | None = Field(None, description="Name of the served model; not needed if only one has this action.")
+
+    @classmethod
+    def of_upload(cls, body: bytes) -> dict[str, Any]:
+        """The document of a file of one of the types in ``uploads``.
+
+        Raises:
+            InputError: a file that cannot be read.
+        """
+        raise InputError("a file", expected="a JSON object")
 
 
 def checked(action: Action, document: Any, limits: Limits | None = None) -> Any:

@@ -80,7 +80,7 @@ def card_of(
     """The card of a saved bundle, from its manifest and documents; what it verifies otherwise is not read.
 
     Args:
-        path: of the bundle.
+        path: path of the bundle.
         words: what its face says.
         measured, license: as for ``card_text``.
 
@@ -98,7 +98,7 @@ def write_card(path: str | Path, text: str) -> Path:
     """Write the card of a bundle; an older one is replaced.
 
     Args:
-        path: of the bundle.
+        path: path of the bundle.
         text: of the card.
 
     Returns:

@@ -104,7 +104,7 @@ def read_scores(path: str | Path, data: str) -> Measured:
     """What ``isthmus evaluate DIR FILE --json`` printed, saved to a file.
 
     Args:
-        path: of the file.
+        path: path of the file.
         data: name of the data set that it was measured on.
 
     Returns:

@@ -22,6 +22,7 @@ from rich.text import Text
 from isthmus import __version__
 from isthmus.cli import builtin, dispatch, index, models, plotting
 from isthmus.cli.output import console, log_on_stderr, printable, status, table
+from isthmus.cli.sharing import serving
 from isthmus.cli.sharing.card import card
 from isthmus.disk import told_by_system
 from isthmus.errors import FewRowsKeptWarning, InputError, IsthmusError, ModelQualityWarning, UnknownIdWarning
@@ -32,6 +33,7 @@ OWN: Mapping[str, dispatch.Function] = {
     "info": builtin.info,
     "card": card,
     "plot": plotting.plot,
+    "serve": serving.serve,
 }
 
 PAGE = (
@@ -58,6 +60,7 @@ PAGE = (
     ("isthmus anomalies DIR FILE", "score how anomalous records are"),
     ("isthmus interpolate DIR TEXT TEXT", "interpolate between two records"),
     ("isthmus plot DIR", "plot training curves and a map of codes"),
+    ("isthmus serve DIR", "answer over HTTP, and show a page in the browser"),
     ("isthmus index build VECTORS", "index any vectors; then search, add, remove, info, benchmark"),
     ("isthmus info DIR", "describe a bundle"),
     ("isthmus card DIR", "print the model card of a bundle, or write it into the bundle"),

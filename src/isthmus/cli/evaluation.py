@@ -1,4 +1,4 @@
-"""Prints results of measuring: anomaly scores, and the metrics of ``evaluate`` with standard errors of means."""
+"""Prints measurements: anomaly scores, and the metrics of ``evaluate`` with standard errors."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def emit_evaluation(found: Evaluation, as_json: bool, said: str, sizes: Sequence
 
 @runtime_checkable
 class Scorer(Protocol):
-    """What makes p-values of anomaly scores: any model of any domain."""
+    """Computes p-values of anomaly scores: any model of any domain."""
 
     def anomaly_p_values(self, scores: Any, /) -> Any:
         """The share of normal records that score at least as high, for each score."""
@@ -61,7 +61,7 @@ class ScoredRow(NamedTuple):
 
     @property
     def flag(self) -> str:
-        """What a table says of it."""
+        """The entry of the table for an anomaly."""
         return "anomaly" if self.anomaly else ""
 
     @property
@@ -74,10 +74,10 @@ def scored_rows(scores: Any, limit: Threshold, model: Scorer, k: int | None = No
     """The most anomalous records.
 
     Args:
-        scores: one a record, as an array.
-        limit: above which a record is an anomaly.
-        model: knows the scores of normal records.
-        k: how many, the highest scores first; None for all records in their own order.
+        scores: one score per record, as an array.
+        limit: threshold above which a record is an anomaly.
+        model: provides p-values.
+        k: number of records, highest scores first; None for all records in their order.
     """
     order = np.arange(len(scores)) if k is None else np.argsort(-scores, kind="stable")[:k]
     try:
@@ -89,12 +89,12 @@ def scored_rows(scores: Any, limit: Threshold, model: Scorer, k: int | None = No
 
 
 def count_anomalies(scores: Any, limit: Threshold, noun: str) -> tuple[int, str]:
-    """How many scores are above the threshold, as a number and as a sentence.
+    """The number of scores above the threshold, as a number and as a sentence.
 
     Args:
-        scores: one a record, as an array.
-        limit: above which a record is an anomaly.
-        noun: what is scored, in the plural.
+        scores: one score per record, as an array.
+        limit: threshold above which a record is an anomaly.
+        noun: name of the records, in the plural.
     """
     above = int((scores > limit.value).sum())
     return above, flagged(above, len(scores), noun, limit.value, limit.contamination)

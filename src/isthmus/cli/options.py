@@ -58,6 +58,13 @@ Header = Annotated[
     ),
 ]
 
+Shards = Annotated[
+    str | None,
+    typer.Option(
+        "--shards",
+        help="rows: cut the item tables by rows over the processes that torchrun started, for large catalogues.",
+    ),
+]
 TimeLimit = Annotated[str | None, typer.Option(help="Time limit of the training, such as 90s, 10m or 2h.")]
 
 

@@ -84,9 +84,9 @@ def _map(codes: Path, labels: Path | None) -> Any:
 
 def _lines(path: Path) -> list[str]:
     try:
-        return plain_file(path, "a label a line").read_text(encoding="utf-8").splitlines()
+        return plain_file(path, "one label per line").read_text(encoding="utf-8").splitlines()
     except UnicodeDecodeError:
-        raise InputError(f"{path} is not text", expected="UTF-8, a label a line") from None
+        raise InputError(f"{path} is not text", expected="UTF-8, one label per line") from None
 
 
 def _codes(path: Path) -> Any:

@@ -1,4 +1,4 @@
-"""What typer refuses, in the words of all other messages: what was given, what was expected, what to do."""
+"""Converts errors of typer to the form of all other messages: what was given, what was expected, what to do."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ _LIMIT = re.compile(r"Input should be (greater|less) than( or equal to)? (\S+)")
 
 
 def refused(error: typer.TyperException, program: str, args: Sequence[str]) -> InputError:
-    """The error of arguments that a command does not take.
+    """The error for arguments that a command does not accept.
 
     Args:
-        error: what typer raised.
+        error: the error of typer.
         program: what the user typed before the arguments.
         args: the arguments.
     """
@@ -41,7 +41,7 @@ def _question(near: Sequence[str]) -> str:
 
 
 def _expected(message: str) -> str:
-    """What a value should have been; nothing where typer says it in another way."""
+    """The expected value; empty if typer's message has another form."""
     kind, limit = _NOT.match(message), _LIMIT.match(message)
     if kind is not None:
         return _KINDS.get(kind[1], "")
@@ -59,7 +59,7 @@ def _names(error: Any) -> list[str]:
 
 
 def _given(names: Sequence[str], args: Sequence[str]) -> str | None:
-    """An option and its value as they were typed, the last ones where it was repeated."""
+    """An option and its value as they were typed; the last ones if it was repeated."""
     found = None
     for place, arg in enumerate(args):
         name, equals, value = arg.partition("=")

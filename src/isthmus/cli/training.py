@@ -12,8 +12,10 @@ The command of that function has the options of ``column`` and those of ``traini
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import inspect
+import os
 import signal
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -31,12 +33,14 @@ from isthmus.cli.options import (
     DeviceName,
     PrecisionName,
     Seed,
+    Shards,
     TimeLimit,
     parsed_duration,
     parsed_settings,
 )
 from isthmus.cli.output import Json, emit, printable, status, table
 from isthmus.cli.wording import duration, figures
+from isthmus.distributed import check_alone, leads
 from isthmus.errors import SettingError, TrainingError
 from isthmus.training.history import History
 from isthmus.training.interrupts import StoppedError, saving
@@ -103,6 +107,8 @@ class Training:
             KeyboardInterrupt: Ctrl-C came after the first few steps, so that there is nothing to save.
             TrainingError: the time limit came before the first step.
         """
+        if not leads(self.run):
+            return
         history = fitted.history
         if history.interrupted and not history.records:
             raise KeyboardInterrupt
@@ -191,6 +197,7 @@ def training_options(
     every: Annotated[int, typer.Option(min=1, help="Epochs between checkpoints.")] = 10,
     resume: Annotated[bool, typer.Option("--resume", help="Continue from the newest checkpoint.")] = False,
     time_limit: TimeLimit = None,
+    shards: Shards = None,
     as_json: Json = False,
 ) -> Training:
     """The shared options as one object.
@@ -202,9 +209,24 @@ def training_options(
     bundle.check_target(out)
     limit = None if time_limit is None else parsed_duration(time_limit)
     run = Run.gather(None, seed, device, precision, True, checkpoints, resume, limit)
-    run = replace(run, every=every, deterministic=deterministic)
+    run = replace(run, every=every, deterministic=deterministic, shard=shards)
+    check_alone(run)
     settings = parsed_settings(setting or []) | ({} if epochs is None else {"epochs": epochs})
     return Training(out, run, validation, settings, as_json)
+
+
+@contextmanager
+def _heard(wanted: bool) -> Iterator[None]:
+    """A context in which a process prints nothing unless it is wanted: of several processes one speaks for all."""
+    if wanted:
+        yield
+        return
+    with (
+        open(os.devnull, "w", encoding="utf-8") as nowhere,
+        contextlib.redirect_stdout(nowhere),
+        contextlib.redirect_stderr(nowhere),
+    ):
+        yield
 
 
 def fit_command(function: Callable[..., None]) -> Callable[..., None]:
@@ -217,7 +239,7 @@ def fit_command(function: Callable[..., None]) -> Callable[..., None]:
     def command(**given: Any) -> None:
         training = training_options(**{name: given.pop(name) for name in shared if name in given})
         check_settings(training.settings, {*own, *shared})
-        with saved_at_signals():
+        with saved_at_signals(), _heard(leads(training.run)):
             function(training=training, **given)
 
     # As keyword-only parameters, those with and without defaults can be in any order.

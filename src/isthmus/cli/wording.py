@@ -83,7 +83,7 @@ def flagged(number_above: int, of: int, noun: str, threshold: float, contaminati
     Args:
         number_above: number of scores above the threshold.
         of: number of all scores.
-        noun: what is scored, in the plural.
+        noun: name of the records, in the plural.
         threshold: scores above it count as anomalies.
         contamination: expected share of normal records above it.
 
@@ -100,9 +100,9 @@ def figures(
     """Metrics by name as rows of a table.
 
     Args:
-        document: metrics by name; those that are None are left out.
-        leave_out: names of others that are left out.
-        errors: standard errors of some of them.
+        document: metrics by name; None values are left out.
+        leave_out: names of further metrics to leave out.
+        errors: standard errors of some metrics.
 
     Returns:
         The label of each metric, and its value with the unit.
@@ -128,5 +128,5 @@ def _with_unit(name: str, value: Any, error: float | None) -> str:
 
 
 def percent(value: float | None) -> str:
-    """A percentile with two decimals, which tell 99.99 from 100; empty without one."""
+    """A percentile with two decimals, which distinguish 99.99 from 100; empty for None."""
     return "" if value is None else f"{value:.2f}"

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from isthmus.batch import Histories, Tensors, Tokens, require_bags
 from isthmus.core.autoencoder import Autoencoder
+from isthmus.core.placement import rows_of
 from isthmus.core.readouts import ranks
 from isthmus.errors import SettingError
 from isthmus.protocols import Columns, LinearRanker, Ranker, RankingReadout
@@ -31,11 +32,12 @@ class AutoencoderRanker:
             raise SettingError("a model whose readout has no rows", expected="weight, bias, vectors and queries")
         self.model = model
         self.readout: RankingReadout = model.readout
+        self.rows = rows_of(self.readout)
 
     @property
     def width(self) -> int:
         """How many columns are ranked."""
-        return len(self.readout.weight)
+        return self.rows.width
 
     def prepare(self, inputs: Tensors) -> Float[Tensor, "batch hidden"]:
         """The decoded state of the mean code, whatever the encoder reads."""

@@ -10,6 +10,7 @@ from torch import Generator, Tensor, nn
 
 from isthmus.core.ops.convolutions import doubling
 from isthmus.core.ops.layers import small_bias, xavier
+from isthmus.core.placement import Rows, current
 from isthmus.errors import SettingError
 from isthmus.protocols import Columns, RankingReadout, Readout
 
@@ -25,14 +26,13 @@ class LinearReadout(nn.Module):
 
     def __init__(self, hidden: int, width: int, *, generator: Generator) -> None:
         super().__init__()
-        self.weight = xavier(width, hidden, generator)
-        self.bias = small_bias(width, generator)
+        self.rows = current().rows(width)
+        self.weight = xavier(width, hidden, generator, self.rows)
+        self.bias = small_bias(width, generator, self.rows)
 
     def logits(self, decoded: Float[Tensor, "batch hidden"], columns: Columns = None) -> Float[Tensor, "batch columns"]:
         """Inner products of the decoded state with all columns, a slice of them, or some by number."""
-        if columns is None:
-            return nn.functional.linear(decoded, self.weight, self.bias)
-        return nn.functional.linear(decoded, self.weight[columns], self.bias[columns])
+        return self.rows.logits(decoded, self.weight, self.bias, columns)
 
     def vectors(self) -> Float[Tensor, "width hidden_plus_one"]:
         """[w_i, b_i], detached: the rows of an index."""
@@ -41,6 +41,10 @@ class LinearReadout(nn.Module):
     def queries(self, decoded: Float[Tensor, "batch hidden"]) -> Float[Tensor, "batch hidden_plus_one"]:
         """The decoded vector with a one appended for the bias: [d, 1]."""
         return torch.cat([decoded, decoded.new_ones(len(decoded), 1)], 1)
+
+    def tables(self) -> dict[str, Rows]:
+        """The parameters with a row for each column, see ``isthmus.core.placement``."""
+        return {"weight": self.rows, "bias": self.rows}
 
 
 def ranks(readout: Readout) -> TypeGuard[RankingReadout]:

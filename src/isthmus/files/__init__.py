@@ -1,4 +1,4 @@
-"""Tables in files: delimited text in any dialect, JSON, Parquet. What a file does not say is found out."""
+"""Tables in files: delimited text in any dialect, JSON, Parquet. The format of text files is detected."""
 
 from isthmus.files.delimited import INFERRED, DelimitedTable
 from isthmus.files.encodings import EncodingError, as_utf8, guessed, say_guessed

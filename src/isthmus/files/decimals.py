@@ -1,4 +1,4 @@
-"""The decimal sign of the numbers in a table: a comma where numbers have commas and none has a point."""
+"""Detects the decimal separator of a table: a comma if numbers have commas and none has a point."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ _SMALL = re.compile(r"[-+]?\d{1,3}")
 
 
 def decimal_of(rows: Sequence[Sequence[str]], delimiter: str | None) -> str:
-    """The decimal sign that the first rows of a table tell.
+    """The decimal separator according to the first rows of a table.
 
     Args:
-        rows: their fields.
-        delimiter: between two fields.
+        rows: fields of the rows.
+        delimiter: delimiter of the fields.
 
     Returns:
-        A point or a comma; empty where no number has either, and a comma could still come.
+        A point or a comma; empty if no number has either, and later ones may have a comma.
     """
     if delimiter is None:
         return "."
@@ -34,8 +34,8 @@ def decimal_of(rows: Sequence[Sequence[str]], delimiter: str | None) -> str:
 
 
 def _has_thousands(column: Sequence[str]) -> bool:
-    """Whether commas part thousands: several in one number, or three digits after each, and smaller numbers beside them
-    have none."""
+    """Whether commas separate thousands: several in one number, or three digits after each, and smaller numbers have
+    none."""
     cells = [cell.strip() for cell in column]
     commas = [cell for cell in cells if "," in cell and cell.lstrip("+-")[:1].isdigit()]
     if not commas or not all(_THOUSANDS.fullmatch(cell) for cell in commas):
@@ -44,10 +44,10 @@ def _has_thousands(column: Sequence[str]) -> bool:
 
 
 class DecimalSigns:
-    """Which decimal signs the numbers of a whole text have, found out while it goes by.
+    """Detects the decimal separators of the numbers of a whole text while it is read.
 
     Args:
-        delimiter: the byte between two fields.
+        delimiter: delimiter of the fields, a byte.
     """
 
     def __init__(self, delimiter: bytes) -> None:
@@ -57,7 +57,7 @@ class DecimalSigns:
         self.commas, self.points = False, False
 
     def watched(self, blocks: Iterable[bytes]) -> Generator[bytes, None, None]:
-        """The same blocks, each of whole lines, which are looked at on their way."""
+        """Pass on blocks of whole lines and inspect them."""
         for block in blocks:
             self.commas = self.commas or (b"," in block and self._comma.search(block) is not None)
             self.points = self.points or (b"." in block and self._point.search(block) is not None)
@@ -65,5 +65,5 @@ class DecimalSigns:
 
     @property
     def decimal(self) -> str:
-        """A comma where numbers have commas and none has a point; else a point."""
+        """A comma if numbers have commas and none has a point; otherwise a point."""
         return "," if self.commas and not self.points else "."

@@ -1,4 +1,4 @@
-"""Tables in delimited text, read by pyarrow once it is known how they are written."""
+"""Tables in delimited text, read by pyarrow after their dialect was detected."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ from isthmus.files.stream import BlockFile, Plan, prepared
 Quoting = Literal["none", "double", "backslash", "mixed"]
 
 BLOCK = 1 << 24
-"""Bytes that are parsed at a time; what is held beside the result is proportional to it."""
+"""Bytes that are parsed at a time; temporary memory is proportional to it."""
 
 END_OF_FILE = "\x1a"
-"""What old programs write at the end of a text."""
+"""End-of-file character that old programs write at the end of a text."""
 
 INFERRED = None
-"""In the place of a type: whatever a column's cells look like."""
+"""Placeholder for a type: infer it from the cells of the column."""
 
 _BAD_CELL = re.compile(r"In CSV column #(\d+): Row #(\d+): CSV conversion error to (\S+): (.*)", re.DOTALL)
 _BAD_ROW = re.compile(r"Row #(\d+): Expected (\d+) columns, got (\d+)")
@@ -40,11 +40,11 @@ class DelimitedTable:
     """A table in a file of delimited text.
 
     Attributes:
-        contents: of the file.
-        plan: what is done to its bytes before they are parsed.
-        dialect: how it is written.
-        quotes: how quotes are used in it.
-        quoting: what a quote at the beginning of a field does.
+        contents: content of the file.
+        plan: transformation of the bytes before they are parsed.
+        dialect: dialect of the text.
+        quotes: use of quotes in the text.
+        quoting: meaning of a quote at the beginning of a field.
     """
 
     contents: Contents
@@ -54,40 +54,40 @@ class DelimitedTable:
     quoting: Quoting
 
     text = True
-    """Whether cells are texts, whatever they mean."""
+    """Whether cells are texts, because the file has no types."""
 
     @property
     def name(self) -> str:
-        """What messages call it."""
+        """The name in messages."""
         return self.contents.name
 
     @property
     def header(self) -> list[str]:
-        """The names of the columns; 1, 2, 3, ... where the file has none."""
+        """The names of the columns; 1, 2, 3, ... if the file has none."""
         return list(self.dialect.header)
 
     @property
     def headed(self) -> bool:
-        """Whether the file has names."""
+        """Whether the file has a header."""
         return self.dialect.headed
 
     def batches(
         self, names: Sequence[str] | None = None, types: Mapping[str, Any] | None = None
     ) -> Iterator[pa.RecordBatch]:
-        """The rows, some at a time, in their order.
+        """The rows in order, in batches.
 
         Args:
             names: columns to read, in this order; None reads all.
-            types: Arrow types by name, ``INFERRED`` for what the cells look like. Other columns are ``large_string``,
-                every cell as it stands in the file, an empty one as the empty text.
+            types: Arrow types by name; ``INFERRED`` infers the type from the cells. Other columns are ``large_string``
+                with all cells as written in the file, empty ones as empty text.
 
         Yields:
-            Record batches with the columns asked for.
+            Record batches with the requested columns.
 
         Raises:
-            ColumnError: a name that is not there, or more than once.
-            SourceError: a row that is too short or too long, a file that breaks off, or rows that got lost.
-            ValueRangeError: a cell that is not of its column's type; line and column are named.
+            ColumnError: a missing or duplicate name.
+            SourceError: a row that is too short or too long, a truncated file, or lost rows.
+            ValueRangeError: a cell that does not have its column's type; the message names line and column.
         """
         return self._batches(pacsv.open_csv, names, types)
 
@@ -104,7 +104,7 @@ class DelimitedTable:
         self._check_rows(rows, mended)
 
     def read(self, names: Sequence[str] | None = None, types: Mapping[str, Any] | None = None) -> pa.Table:
-        """All rows as one table, for whose types all rows are looked at; otherwise as ``batches``."""
+        """All rows as one table; inferred types depend on all rows. Otherwise like ``batches``."""
         batches = list(self._batches(pacsv.read_csv, names, types))
         if batches:
             return pa.Table.from_batches(batches)
@@ -114,7 +114,7 @@ class DelimitedTable:
         return pa.table(empty, names=chosen)
 
     def place_of(self, name: str) -> int:
-        """Where a column stands, from 0.
+        """The position of a column, from 0.
 
         Raises:
             ColumnError: no such column, or several.
@@ -133,14 +133,14 @@ class DelimitedTable:
         )
 
     def where(self, row: int, name: str | None = None) -> str:
-        """A row, and perhaps a column, as messages name them.
+        """The name of a row, and optionally a column, in messages.
 
         Args:
-            row: counted from 0, without the header.
-            name: of a column.
+            row: row number from 0, without the header.
+            name: name of a column.
 
         Returns:
-            Such as ``line 7, column 'rating' (3)``, both counted from 1.
+            A text such as ``line 7, column 'rating' (3)``, both counted from 1.
         """
         column = "" if name is None else _column(self.header.index(name), self.header, headed=self.headed)
         return f"line {self.line(row):,}{column}"
@@ -170,7 +170,7 @@ class DelimitedTable:
         reading = pacsv.ReadOptions(
             column_names=[str(place) for place in range(len(self.header))],
             block_size=BLOCK,
-            use_threads=False,  # Only so is the row of a bad cell known.
+            use_threads=False,  # With threads the row of a bad cell is not known.
         )
         parsing = pacsv.ParseOptions(
             delimiter=self.plan.byte.decode(),
@@ -194,7 +194,7 @@ class DelimitedTable:
         yield from parsed.to_batches() if isinstance(parsed, pa.Table) else parsed
 
     def _check_rows(self, rows: int, mended: Mended) -> None:
-        """Rows are lines, but for blank ones and those within quotes; whatever else is missing got lost."""
+        """Check that no rows were lost: every line is a row, except blank lines and line breaks within quotes."""
         inside = mended.inside if self.quoting == "mixed" else 0 if self.quoting == "none" else self.quotes.inside
         lines = self.quotes.feeds + (not self.quotes.ended)
         if rows + inside == lines or rows + inside == lines - self._blank():
@@ -219,7 +219,7 @@ class DelimitedTable:
 
 
 class _Errors:
-    """Errors of the parser, told by line and column."""
+    """Converts errors of the parser to errors with line and column."""
 
     def __init__(self, table: DelimitedTable) -> None:
         self._table = table
@@ -256,7 +256,7 @@ def _column(place: int, header: Sequence[str], *, headed: bool) -> str:
 
 
 def _other_sign(why: str, decimal: str) -> str:
-    """What is said of a cell that would be a number by the other decimal sign."""
+    """A hint for a cell that would be a number with the other decimal separator."""
     found = re.search(r"invalid value '(.*)'", why, re.DOTALL)
     form, named = (COMMA, "point") if decimal == "." else (POINT, "comma")
     return f" with a decimal {named}, as in the rows before" if found and form.fullmatch(found[1].strip()) else ""

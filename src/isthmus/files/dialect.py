@@ -1,4 +1,4 @@
-"""How a delimited text is written, as far as its first lines tell."""
+"""Detects the dialect of a delimited text from its first lines."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from isthmus.files.quoting import split
 from isthmus.reprs import brief
 
 PREFERRED = ("\t", ";", "::", ",", "|")
-"""Delimiters that are looked for, the likelier first; spaces only where none of them fits."""
+"""Candidate delimiters, most likely first; spaces are only tried if none of them fits."""
 
 JOINED = 50
-"""Lines that a quoted field of the first rows may hold."""
+"""Maximum number of lines in a quoted field of the first rows."""
 
 ROWS = 200
-"""Rows that are looked at."""
+"""Number of rows that are inspected."""
 
 ENOUGH = 0.9
 """Share of rows of one width, of the best share, with which a delimiter is considered."""
@@ -32,16 +32,16 @@ Row = list[str]
 @brief
 @dataclass(frozen=True)
 class Dialect:
-    """How a delimited text is written.
+    """The dialect of a delimited text.
 
     Attributes:
-        delimiter: between two fields; None for lines of one field.
-        header: the names of the columns; 1, 2, 3, ... where the text has none.
-        headed: whether the text has them.
-        skipped: lines before the first row: blank ones, ``sep=``, those of the header.
-        decimal: the decimal sign; empty where the first rows do not tell.
-        sure: whether the header, or that there is none, is plain from the contents or was said.
-        before: lines of comments or titles that stand before the table.
+        delimiter: delimiter of the fields; None for lines of one field.
+        header: names of the columns; 1, 2, 3, ... if the text has no header.
+        headed: whether the text has a header.
+        skipped: number of lines before the first row: blank lines, ``sep=``, the header.
+        decimal: decimal separator; empty if the first rows do not show it.
+        sure: whether the presence or absence of a header is clear from the content or was given.
+        before: number of lines with comments or titles before the table.
     """
 
     delimiter: str | None
@@ -54,16 +54,16 @@ class Dialect:
 
 
 def dialect_of(start: str, told: Told, *, tabs: bool = False, numbered: bool = False) -> Dialect:
-    """Find out how a text is written.
+    """Detect the dialect of a text.
 
     Args:
-        start: its first lines, all of them whole.
-        told: what is known.
-        tabs: whether its name says that columns stand between tabs.
+        start: the first lines, all complete.
+        told: options given by the caller.
+        tabs: whether the file name implies tabs as delimiters.
         numbered: whether a header may be a row of evenly spaced numbers.
 
     Returns:
-        The dialect; that of an empty table where there is no line.
+        The dialect; that of an empty table if there are no lines.
     """
     lines = [line.removesuffix("\r") for line in start.split("\n")]
     if lines and not lines[-1]:
@@ -88,10 +88,10 @@ def dialect_of(start: str, told: Told, *, tabs: bool = False, numbered: bool = F
 
 
 def find_delimiter(lines: Sequence[str], *, tabs: bool = False) -> str | None:
-    """What stands between the columns of these lines; None where nothing does.
+    """Detect the delimiter of these lines; None for lines of one field.
 
-    Every candidate splits the first rows, quotes heeded; what gives nearly all rows one width is considered, and of
-    those what gives more numbers, then what is preferred.
+    Each candidate splits the first rows, respecting quotes. Candidates that give nearly all rows the same width are
+    considered; among them, the one with the most numbers is chosen, then the preferred one.
     """
     scores = {}
     for candidate in PREFERRED:
@@ -109,7 +109,7 @@ def find_delimiter(lines: Sequence[str], *, tabs: bool = False) -> str | None:
 
 
 def rows_of(lines: Sequence[str], delimiter: str | None) -> tuple[list[Row], list[int]]:
-    """The fields of the first lines, and how many lines each row takes."""
+    """The fields of the first lines, and the number of lines of each row."""
     rows: list[Row] = []
     sizes: list[int] = []
     place = 0
@@ -126,7 +126,7 @@ def rows_of(lines: Sequence[str], delimiter: str | None) -> tuple[list[Row], lis
 
 
 def _before(lines: Sequence[str], delimiter: str | None) -> int:
-    """How many lines stand before the table: comments and titles, which are one cell over rows of several."""
+    """The number of lines before the table: comments and titles, which have one cell above rows of several."""
     filled = [place for place, line in enumerate(lines) if line.strip()][:ROWS]
     for candidate in PREFERRED if delimiter is None else (delimiter,):
         rows = [rows_of(lines[place : place + 1], candidate)[0][0] for place in filled]
@@ -141,14 +141,14 @@ def _before(lines: Sequence[str], delimiter: str | None) -> int:
 
 
 def _begins(rows: Sequence[Row], number: int, width: int) -> bool:
-    """Whether a table can begin with a row: it is as wide as the others, and no title over a line of names."""
+    """Whether a table can begin with a row: it is as wide as the others, and not a title above a header."""
     row, following = rows[number], rows[number + 1] if number + 1 < len(rows) else []
     title = len(row) > 2 and sum(bool(cell.strip()) for cell in row) == 1 and all(cell.strip() for cell in following)
     return len(row) == width and not title
 
 
 def _is_title(lines: Sequence[str], place: int, row: Row, width: int) -> bool:
-    """Whether a line is a comment or a title. One name over two columns is a header over row names."""
+    """Whether a line is a comment or a title. One name above two columns is a header without the row names."""
     if lines[place].lstrip().startswith("#"):
         return True
     if len(row) == 1 and any(len(rows_of([lines[place]], other)[0][0]) == width for other in PREFERRED):
@@ -175,14 +175,14 @@ def _row(lines: Sequence[str], place: int, delimiter: str | None) -> tuple[Row, 
             break
         joined = split("\n".join(lines[place : place + more]), between, escape=escape)
         if joined is not None:
-            # A quote that nobody closes can meet another one by chance: then each line is a row by itself.
+            # An unclosed quote may pair with another one by chance; then each line is a separate row.
             alone = {len(one.split(between)) for one in lines[place : place + more]}
             return (joined, more) if alone != {len(joined)} or len(joined) == 1 else (line.split(between), 1)
     return line.split(between), 1
 
 
 def _same_width(rows: Sequence[Row]) -> float:
-    """The share of rows as wide as the first, or as that in the middle: a header can lack a name."""
+    """The share of rows as wide as the first, or as the middle one, since a header may lack a name."""
     if not rows:
         return 0.0
     widths = [len(row) for row in rows]
@@ -197,7 +197,7 @@ def _numbers(rows: Sequence[Row], delimiter: str) -> float:
 
 
 def _by_spaces(lines: Sequence[str]) -> bool:
-    """Whether all lines are equally many words, most of them numbers."""
+    """Whether all lines have the same number of words, most of them numbers."""
     rows = [line.split() for line in lines[:ROWS] if line.strip()]
     if not rows or len(rows[0]) < 2 or any(len(row) != len(rows[0]) for row in rows):
         return False
@@ -217,7 +217,7 @@ def _names(rows: Sequence[Row], headed: bool) -> tuple[str, ...]:
     names = (names[0].lstrip("# ") or names[0], *names[1:])
     if width != len(names) + 1 or body.count(width) != len(body):
         return names
-    # One name too few: a delimiter ends every row, or the first column, of row names, has none.
+    # One name too few: each row ends with a delimiter, or the first column (row names) has no name.
     if all(not row[-1].strip() for row in rows[1:]):
         return (*names, "")
     return ("", *names) if 1 < len(body) == len({row[0] for row in rows[1:]}) else names

@@ -1,4 +1,4 @@
-"""Which encoding a text has, and any encoding as UTF-8."""
+"""Detects the encoding of a text, and converts it to UTF-8."""
 
 from __future__ import annotations
 
@@ -22,19 +22,19 @@ MARKS = (
 """Byte-order marks; those of 32 bits come first, as they begin with those of 16."""
 
 CANDIDATES = ["cp1251", "koi8_r", "cp1253", "cp1255", "cp1256", "shift_jis", "euc_jp", "gb18030", "big5", "euc_kr"]
-"""What else a text can be in which most letters are not ASCII."""
+"""Candidate encodings of texts in which most letters are not ASCII."""
 
 SHORT = 64
 """Of fewer bytes, nearly every other one must be null for a text to be UTF-16."""
 
 EVIDENCE = 1 << 16
-"""Bytes with letters beyond ASCII that are looked at, at most."""
+"""Maximum number of bytes with non-ASCII letters that are inspected."""
 
 LATIN = {"cp1250": {"Polish", "Czech", "Slovak", "Hungarian", "Romanian", "Croatian", "Slovene"}, "cp1254": {"Turkish"}}
-"""What else a text of Latin letters can be in, and the languages that are written in it."""
+"""Candidate encodings of texts in Latin letters, and the languages that use them."""
 
 ENOUGH_LINES = 8
-"""Lines with letters beyond ASCII that tell one encoding of Latin letters from another."""
+"""Minimum number of lines with non-ASCII letters to distinguish encodings of Latin letters."""
 
 CLEARER = 0.02
 """By how much more such a text must look like its language (charset-normalizer's coherence) than as cp1252."""
@@ -43,7 +43,7 @@ CONTROLS = bytes(set(range(32)) - set(b"\t\n\r\f\x0b\x1b\x1a\x1c\x1d\x1e\x1f"))
 
 
 def marked(start: bytes) -> str | None:
-    """The encoding that the first bytes announce: by a mark, or by the nulls of UTF-16 without one."""
+    """The encoding that the first bytes show: by a byte-order mark, or by the null bytes of UTF-16 without one."""
     for mark, encoding in MARKS:
         if start.startswith(mark):
             return encoding
@@ -59,12 +59,12 @@ def marked(start: bytes) -> str | None:
 
 
 def guessed(blocks: Iterable[bytes]) -> str | None:
-    """The encoding of bytes that are not UTF-8 and have no mark; None where most lines beyond ASCII are UTF-8, so that
-    the others are broken.
+    """Guess the encoding of bytes that are not UTF-8 and have no byte-order mark; None if most non-ASCII lines are
+    UTF-8, so that the others are damaged.
 
-    Where letters beyond ASCII stand among many of ASCII, the text is Western European: ``cp1252``, or ``latin-1`` for
-    bytes that cp1252 lacks; or Central European or Turkish, if charset-normalizer finds it clearly more so. Else
-    charset-normalizer chooses among the usual encodings of other scripts.
+    If most letters are ASCII, the text is taken as Western European: ``cp1252``, or ``latin-1`` for bytes that cp1252
+    lacks; or as Central European or Turkish, if charset-normalizer clearly prefers these. Otherwise charset-normalizer
+    chooses among the usual encodings of other scripts.
     """
     beyond, plain = bytearray(), 0
     for block in blocks:
@@ -111,7 +111,7 @@ def say_guessed(name: str, encoding: str) -> None:
 
 
 def _other_latin(text: bytes) -> str | None:
-    """An encoding of Latin letters in which a text is clearly more of a language than in cp1252."""
+    """An encoding of Latin letters that fits a text clearly better than cp1252."""
     found = {str(one.encoding): one for one in from_bytes(text, cp_isolation=["cp1252", *LATIN], threshold=0.9)}
     western = found.get("cp1252")
     for encoding, languages in LATIN.items():
@@ -128,14 +128,14 @@ def as_utf8(blocks: Iterable[bytes], encoding: str, name: str) -> Iterator[bytes
 
     Args:
         blocks: the bytes, cut anywhere.
-        encoding: what they are in.
-        name: of the file, for messages.
+        encoding: their encoding.
+        name: name of the file, for messages.
 
     Yields:
         The same text in UTF-8, cut between characters.
 
     Raises:
-        EncodingError: bytes that the encoding does not know; the line is named.
+        EncodingError: bytes that are invalid in the encoding; the message names the line.
     """
     decoder = codecs.getincrementaldecoder(encoding)()
     plain, first, lines = encoding in ("utf-8", "ascii"), True, 1
@@ -156,7 +156,7 @@ def as_utf8(blocks: Iterable[bytes], encoding: str, name: str) -> Iterator[bytes
 
 
 class EncodingError(InputError):
-    """Bytes that are not in the encoding that a text is said to have."""
+    """Bytes that are invalid in the encoding of a text."""
 
     def __init__(self, name: str, encoding: str, line: int) -> None:
         super().__init__(
@@ -167,12 +167,12 @@ class EncodingError(InputError):
 
 
 def check_text(start: bytes, name: str, expected: str) -> None:
-    """Refuse bytes that are no text whatever the encoding.
+    """Check that bytes are text in some encoding.
 
     Args:
         start: the first bytes of a file, as UTF-8.
-        name: of the file.
-        expected: what it should be.
+        name: name of the file.
+        expected: what was expected, for messages.
 
     Raises:
         SourceError: many null bytes or other control characters.

@@ -1,4 +1,4 @@
-"""From a file of delimited text to a table that knows how it is written, and what was found out on the way."""
+"""Opens a file of delimited text as a table: detects encoding, dialect and quoting, and logs unusual findings."""
 
 from __future__ import annotations
 
@@ -21,28 +21,28 @@ from isthmus.reprs import counted
 logger = logging.getLogger(__name__)
 
 SAMPLE = 1 << 18
-"""Bytes in which the delimiter and the header are looked for."""
+"""Number of bytes in which the delimiter and the header are detected."""
 
 WHOLE = "a table in delimited text: CSV, TSV or the like"
 
 
 def delimited_table(contents: Contents, told: Told, *, numbered: bool = False) -> DelimitedTable:
-    """Find out how a file is written.
+    """Detect the format of a file.
 
-    The encoding, the quotes and, where the first rows leave it open, the decimal sign are settled by the whole file,
-    which is gone through once; delimiter and header by its first rows. What is unusual is logged.
+    The encoding, the use of quotes and, if the first rows do not show it, the decimal separator are detected from the
+    whole file, which is read once; delimiter and header from its first rows. Unusual findings are logged.
 
     Args:
-        contents: of the file.
-        told: what is known already.
+        contents: content of the file.
+        told: options given by the caller.
         numbered: whether a header may be a row of evenly spaced numbers.
 
     Returns:
-        The table; nothing of it is held.
+        The table; its rows are not in memory.
 
     Raises:
-        SourceError: a file that is no text, or empty.
-        EncodingError: bytes that are not in the encoding that was said.
+        SourceError: a file that is empty or not text.
+        EncodingError: bytes that are invalid in the given encoding.
     """
     encoding = told.encoding or encoding_of(contents)
     try:
@@ -61,13 +61,13 @@ def delimited_table(contents: Contents, told: Told, *, numbered: bool = False) -
 
 
 def encoding_of(contents: Contents) -> str:
-    """The encoding that the first bytes tell: that of a mark, or of UTF-16 without one; else UTF-8."""
+    """The encoding that the first bytes show: by a byte-order mark, or UTF-16 without one; otherwise UTF-8."""
     start, _ = contents.start(4096)
     return marked(start) or "utf-8"
 
 
 def sampled_names(contents: Contents, told: Told) -> tuple[str, ...] | None:
-    """The names of the columns of a text whose first rows are all equally wide; None where it may be no table."""
+    """The names of the columns of a text whose first rows have the same width; None if it may not be a table."""
     start, whole = contents.start(SAMPLE)
     encoding = told.encoding or encoding_of(contents)
     try:
@@ -107,7 +107,7 @@ def _found(contents: Contents, told: Told, encoding: str, *, numbered: bool) -> 
 
 
 def _cut(start: bytes, encoding: str, *, whole: bool) -> Iterator[bytes]:
-    """The first bytes, without the character that they may break off in."""
+    """The first bytes, without an incomplete character at the end."""
     if whole:
         yield start
         return
@@ -117,7 +117,7 @@ def _cut(start: bytes, encoding: str, *, whole: bool) -> Iterator[bytes]:
 
 
 def _with_quoting(table: DelimitedTable) -> DelimitedTable:
-    """What quotes do, by the whole text: they hold fields together, or are letters, or now this and now that."""
+    """Detect the use of quotes from the whole text: they enclose fields, or are ordinary characters, or both."""
     quotes = table.quotes
     if not quotes.any:
         return table

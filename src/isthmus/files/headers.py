@@ -1,4 +1,4 @@
-"""Whether the first row of a table holds the names of its columns."""
+"""Detects whether the first row of a table is a header."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from itertools import pairwise
 
 MISSING = frozenset({"", "na", "n/a", "#n/a", "nan", "null", "none", "-", "?", "\\n", "<na>"})
-"""Cells without a value, in lower case: they tell neither numbers nor names."""
+"""Cells without a value, in lower case, which are neither numbers nor names."""
 
 _NUMBER = re.compile(r"[-+]?(\d+([.]\d*)?|[.]\d+)([eE][-+]?\d+)?")
 _DATE = re.compile(r"\d{1,4}([-/.])(\d{1,2}|[A-Za-z]{3})\1\d{1,4}([ T]\d{1,2}:\d{2}.*)?")
@@ -17,24 +17,25 @@ Row = Sequence[str]
 
 
 def is_number(cell: str, decimal: str) -> bool:
-    """Whether a cell is a number, by this decimal sign."""
+    """Whether a cell is a number with this decimal separator."""
     text = cell.strip()
     return _NUMBER.fullmatch(text.replace(decimal, ".") if decimal != "." else text) is not None
 
 
 def has_header(rows: Sequence[Row], decimal: str, *, numbered: bool = False) -> tuple[bool, bool]:
-    """Whether the first row holds names.
+    """Whether the first row is a header.
 
-    A cell that is no number over a column of numbers is a name. Without one, a number (or a date) over numbers (or
-    dates) is a value, and so is a text that comes again below. Another table of texts alone is taken to have names.
+    A cell that is not a number above a column of numbers is a name. If there is none, a number (or a date) above
+    numbers (or dates) is a value, and so is a text that occurs again below. Other tables of text are assumed to have a
+    header.
 
     Args:
         rows: the first rows of the table.
-        decimal: the decimal sign.
-        numbered: whether names can be numbers that are evenly spaced, such as wavelengths.
+        decimal: the decimal separator.
+        numbered: whether names can be evenly spaced numbers, such as wavelengths.
 
     Returns:
-        Whether it has a header, and whether that is plain from the contents.
+        Whether there is a header, and whether that is clear from the content.
     """
     if not rows:
         return True, False
@@ -58,13 +59,13 @@ def has_header(rows: Sequence[Row], decimal: str, *, numbered: bool = False) -> 
 
 
 def _kind(cells: Sequence[str], decimal: str) -> bool:
-    """Whether a column holds numbers or dates and nothing else."""
+    """Whether a column contains only numbers or dates."""
     filled = [cell for cell in cells if not _missing(cell)]
     return bool(filled) and all(_is_value(cell, decimal) for cell in filled)
 
 
 def _recurs(first: Row, body: Sequence[Row]) -> bool:
-    """Whether a cell of the first row comes again below it, in a row that does not repeat the whole of it."""
+    """Whether a cell of the first row occurs again below it, except in rows that repeat the whole first row."""
     return any(
         not _missing(cell) and cell == row[place] and list(row) != list(first)
         for row in body
@@ -81,7 +82,7 @@ def _missing(cell: str) -> bool:
 
 
 def _evenly_spaced(row: Row, decimal: str) -> bool:
-    """Whether the numbers of a row rise in equal steps: 0, 1, or at least three of them; other cells may be names."""
+    """Whether the numbers of a row increase in equal steps: 0, 1, or at least three; other cells may be names."""
     numbers = [float(cell.strip().replace(decimal, ".")) for cell in row if is_number(cell, decimal)]
     if len(numbers) < 2 or any(cell.strip() and not is_number(cell, decimal) and _missing(cell) for cell in row):
         return False

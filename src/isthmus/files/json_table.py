@@ -1,4 +1,4 @@
-"""Tables in JSON: a line for each row, an array of objects, or an object of columns."""
+"""Tables in JSON: one line per row, an array of objects, or an object of columns."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ from isthmus.files.stream import BlockFile, whole_lines
 ENDINGS = (".json", ".jsonl", ".ndjson")
 EXPECTED = "JSON: an object a line, an array of objects, or an object of columns"
 WITH_ROWS = 4
-"""Times the size of its text that a document takes at least while it becomes a table."""
+"""Minimum memory for converting a document to a table, in multiples of the size of its text."""
 
 EXACT = 2**53
-"""Beyond it, a whole number is not exact as a float."""
+"""Above this, integers are not exact as floats."""
 
 
 def is_json(contents: Contents, told: Told) -> bool:
-    """Whether a file is JSON, by its name or by how it begins."""
+    """Whether a file is JSON, by its name or its first characters."""
     if contents.kind in ENDINGS:
         return True
     start, whole = contents.start(1 << 16)
@@ -52,14 +52,14 @@ def json_table(contents: Contents, told: Told) -> tuple[pa.Table, bool]:
     """The rows of a JSON file.
 
     Args:
-        contents: of the file.
-        told: its encoding, if that is known.
+        contents: content of the file.
+        told: the encoding, if given.
 
     Returns:
-        The table, and whether a row is a line.
+        The table, and whether each row is a line.
 
     Raises:
-        SourceError: no such JSON; the line is named.
+        SourceError: invalid JSON, or not a table; the message names the line.
     """
     encoding = told.encoding or encoding_of(contents)
     try:
@@ -84,13 +84,13 @@ def _text(contents: Contents, encoding: str) -> bytes:
     for block in as_utf8(contents.blocks(), encoding, contents.name):
         blocks.append(block)
         size += len(block)
-        # Unlike other tables it is in memory as a whole: as text, and as rows.
+        # Unlike other tables, JSON is in memory as a whole, as text and as rows.
         check_fits(WITH_ROWS * size, f"the JSON in {contents.name!r} with its rows")
     return b"".join(blocks)
 
 
 def _fast(text: bytes) -> pa.Table | None:
-    """Lines read by pyarrow; None where it cannot, or where whole numbers would not stay exact."""
+    """Lines read by pyarrow; None if that fails, or if integers would not stay exact."""
     try:
         table = pajson.read_json(
             BlockFile(whole_lines([text])), pajson.ReadOptions(use_threads=False, block_size=1 << 24)
@@ -164,7 +164,7 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def _rows_of(found: Any) -> list[dict[str, Any]]:
-    """Rows of an array of objects, or of an object of columns; none of anything else."""
+    """Rows of an array of objects, or of an object of columns; no rows for anything else."""
     if isinstance(found, list) and all(isinstance(row, dict) for row in found):
         return found
     if isinstance(found, dict) and found:
@@ -202,7 +202,7 @@ def _column(cells: list[Any], key: str, name: str) -> pa.Array:
 
 
 def _are_ids(cells: list[Any]) -> bool:
-    """Whether cells are whole numbers of which some are texts, or too large for 64 bits: then all are texts."""
+    """Whether cells are integers of which some are text or do not fit into 64 bits, so that all are read as text."""
     kinds = {type(cell) for cell in cells if cell is not None}
     if kinds == {int, str}:
         return True

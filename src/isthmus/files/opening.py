@@ -1,4 +1,4 @@
-"""The bytes of a file, decompressed, block by block; what is plainly no text is refused by name."""
+"""Reads the decompressed bytes of a file in blocks, and rejects known binary formats with a specific message."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ from isthmus.errors import SourceError
 from isthmus.machine.hardware import available_bytes
 
 BLOCK = 1 << 22
-"""Bytes that are read at a time."""
+"""Number of bytes that are read at a time."""
 
 ABSURD = 400
-"""Times as large as its file: text that people compress unpacks to 3 to 100 times, a bomb of gzip to 1,000."""
+"""Maximum compression ratio: ordinary text has 3 to 100, a gzip bomb 1,000."""
 
 LARGE = 1 << 28
-"""Bytes up to which nobody asks how well a file is compressed."""
+"""Number of bytes up to which the compression ratio is not checked."""
 
 UNREADABLE = (OSError, EOFError, lzma.LZMAError, zlib.error, pa.ArrowException, UnicodeDecodeError)
 
@@ -57,7 +57,7 @@ FOREIGN = {
     b"Obj\x01": ("an Avro file", "save the table as Parquet or CSV"),
     b"ORC": ("an ORC file", "save the table as Parquet or CSV"),
 }
-"""What files that are no text begin with, what they are called and what helps."""
+"""First bytes of binary formats, with their names and remedies."""
 
 
 def _streamed(kind: str) -> Callable[[Path], Any]:
@@ -71,33 +71,33 @@ COMPRESSED: dict[bytes, Callable[[Path], Any]] = {
     b"\x28\xb5\x2f\xfd": _streamed("zstd"),
     b"\x04\x22\x4d\x18": _streamed("lz4"),
 }
-"""What compressed files begin with, and how they are opened."""
+"""First bytes of compressed files, and functions that open them."""
 
 
 @dataclass(frozen=True)
 class Contents:
-    """What a file holds, which can be gone through again.
+    """The content of a file, which can be read several times.
 
     Attributes:
-        path: of the file.
+        path: path of the file.
     """
 
     path: Path
 
     @property
     def name(self) -> str:
-        """What messages call it."""
+        """The name in messages."""
         return str(self.path)
 
     @property
     def kinds(self) -> list[str]:
-        """The endings of its name in lower case, those of compression left out, the last one first."""
+        """The extensions of the file name in lower case, without those of compression, last one first."""
         endings = [ending.lower() for ending in self.path.suffixes]
         return [ending for ending in reversed(endings) if ending not in (".gz", ".bz2", ".xz", ".zst", ".lz4")]
 
     @property
     def kind(self) -> str:
-        """The ending of its name in lower case, that of compression left out."""
+        """The extension of the file name in lower case, without that of compression."""
         return self.kinds[0] if self.kinds else ""
 
     @property
@@ -107,10 +107,10 @@ class Contents:
             return file.read(6).startswith(tuple(COMPRESSED))
 
     def blocks(self) -> Generator[bytes, None, None]:
-        """All its bytes, decompressed.
+        """All decompressed bytes.
 
         Raises:
-            SourceError: it cannot be read, or breaks off.
+            SourceError: the file cannot be read, or is truncated.
         """
         with readable(self.name):
             with self.path.open("rb") as file:
@@ -125,8 +125,8 @@ class Contents:
                     yield block
 
     def _most(self) -> int:
-        """Bytes that it may unpack to: more than any text of its size would, and more than a fair share of the memory
-        that is free."""
+        """Maximum number of decompressed bytes: more than any text of its size would have, and more than a fair share
+        of the free memory."""
         if not self.packed:
             return sys.maxsize
         return max(ABSURD * self.path.stat().st_size, LARGE, (available_bytes() or 0) // 8)
@@ -140,7 +140,7 @@ class Contents:
         )
 
     def start(self, size: int) -> tuple[bytes, bool]:
-        """Its first ``size`` bytes, or fewer, and whether that is all."""
+        """The first ``size`` bytes, and whether this is the whole content."""
         found, blocks = b"", self.blocks()
         for block in blocks:
             found += block
@@ -151,17 +151,17 @@ class Contents:
 
 
 def opened(path: Path, expected: str = "a file of text") -> Contents:
-    """The contents of a file of text.
+    """Open a text file.
 
     Args:
-        path: of the file.
-        expected: what it should be, for messages.
+        path: path of the file.
+        expected: what was expected, for messages.
 
     Returns:
-        Its contents, of which only the first bytes have been looked at.
+        The content, of which only the first bytes have been checked.
 
     Raises:
-        SourceError: no such file, no regular one, an empty one, or one that is known to be no text.
+        SourceError: no such file, not a regular file, an empty file, or a known binary format.
     """
     if not path.exists():
         raise SourceError(f"no file {str(path)[:200]}", expected=expected)
@@ -178,7 +178,7 @@ def opened(path: Path, expected: str = "a file of text") -> Contents:
 
 @contextmanager
 def readable(name: str) -> Iterator[None]:
-    """Errors of reading as a ``SourceError``."""
+    """Convert errors of reading to ``SourceError``."""
     try:
         yield
     except UNREADABLE as error:

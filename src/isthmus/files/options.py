@@ -1,4 +1,4 @@
-"""What a caller may say of a file that is otherwise found out from its contents."""
+"""Options of text files, which are detected from the content if they are not given."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ from typing import Any, TypedDict
 from isthmus.errors import SettingError
 
 NAMED = {"tab": "\t", "\\t": "\t", "space": " ", "comma": ",", "semicolon": ";", "pipe": "|"}
-"""Delimiters that are awkward to type, by name."""
+"""Names of delimiters that are awkward to type."""
 
 
 class FileOptions(TypedDict, total=False):
-    """Keywords of everything that reads files.
+    """Keywords of all functions that read files.
 
     Attributes:
-        encoding: of the text, such as ``utf-8`` or ``latin-1``; found out if not given.
-        delimiter: what stands between two columns, ``tab`` and ``space`` by name; found out if not given.
-        header: whether the first line holds the names of the columns; found out if not given. Without names the columns
-            are called 1, 2, 3, ...
+        encoding: encoding of the text, such as ``utf-8`` or ``latin-1``; detected if not given.
+        delimiter: delimiter of the columns, ``tab`` and ``space`` by name; detected if not given.
+        header: whether the first line is a header; detected if not given. Without a header the columns are called 1, 2,
+            3, ...
     """
 
     encoding: str | None
@@ -30,12 +30,12 @@ class FileOptions(TypedDict, total=False):
 
 @dataclass(frozen=True)
 class Told:
-    """What is known of a file before it is opened; None is found out.
+    """Options of a text file; None means detect.
 
     Attributes:
         encoding: Python's name of the encoding.
-        delimiter: the characters between two columns.
-        header: whether the first line holds names.
+        delimiter: delimiter of the columns.
+        header: whether the first line is a header.
     """
 
     encoding: str | None = None
@@ -44,29 +44,29 @@ class Told:
 
     @classmethod
     def of(cls, encoding: str | None = None, delimiter: str | None = None, header: bool | None = None) -> Told:
-        """What a caller says, checked.
+        """Check and normalise the options of a caller.
 
         Args:
-            encoding: of the text.
-            delimiter: between two columns, itself or by name (tab, space, comma, semicolon, pipe).
-            header: whether the first line holds names.
+            encoding: encoding of the text.
+            delimiter: delimiter of the columns, or its name (tab, space, comma, semicolon, pipe).
+            header: whether the first line is a header.
 
         Returns:
-            The same, in one spelling.
+            The normalised options.
 
         Raises:
-            SettingError: an encoding that Python does not know, or a delimiter that can be none.
+            SettingError: an unknown encoding, or an impossible delimiter.
         """
         if header is not None and not isinstance(header, bool):
             raise SettingError(f"header={header!r}", expected="True, False, or None to find it out")
         return cls(_encoding(encoding), _delimiter(delimiter), header)
 
     def without(self, *names: str) -> Told:
-        """The same without some of it."""
+        """The options without the named ones."""
         return Told(**{field.name: getattr(self, field.name) for field in fields(self) if field.name not in names})
 
     def over(self, earlier: Told) -> Told:
-        """This, and what ``earlier`` says of the rest."""
+        """These options, completed by those of ``earlier``."""
         mine, theirs = (some.asdict() for some in (self, earlier))
         return Told(**{name: theirs[name] if value is None else value for name, value in mine.items()})
 
@@ -75,19 +75,19 @@ class Told:
         return {field.name: getattr(self, field.name) for field in fields(self)}
 
     def said(self) -> dict[str, Any]:
-        """What was said, as JSON."""
+        """The options that were given, as JSON."""
         return {name: value for name, value in self.asdict().items() if value is not None}
 
 
 NOTHING_TOLD = Told()
-"""Everything is found out."""
+"""No options: everything is detected."""
 
 NAMES = ("encoding", "delimiter", "header")
 """The keywords of ``FileOptions``."""
 
 
 def told_in(keywords: Mapping[str, Any]) -> Told:
-    """What keywords say of the file, among other keywords. Raises what ``Told.of`` raises."""
+    """The options among other keywords. Raises the errors of ``Told.of``."""
     return Told.of(**{name: keywords[name] for name in NAMES if name in keywords})
 
 

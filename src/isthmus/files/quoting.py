@@ -1,4 +1,4 @@
-"""How quotes are used in a delimited text: whether they hold fields together, or are letters as any other."""
+"""Detects the use of quotes in a delimited text: whether they enclose fields, or are ordinary characters."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ Places = npt.NDArray[np.int64]
 
 @dataclass(frozen=True)
 class Quotes:
-    """What a whole text says of its quotes.
+    """The use of quotes in a whole text.
 
     Attributes:
-        any: whether there is one.
-        strict: whether every quote that opens a field is closed at the end of one, those within being doubled.
-        escaped: the same where a backslash makes a quote a letter.
-        inside: line feeds within quoted fields, by the reading that is strict.
-        broken: lines that such fields lie on.
-        torn: how many of them would be whole rows of the right width by themselves.
-        feeds: line feeds.
+        any: whether there are quotes.
+        strict: whether every quote that opens a field is closed at the end of a field, with inner quotes doubled.
+        escaped: the same if a backslash escapes quotes.
+        inside: number of line feeds within quoted fields, under the strict interpretation.
+        broken: number of lines with such fields.
+        torn: how many of these lines would be complete rows of the right width on their own.
+        feeds: number of line feeds.
         ended: whether the last line ends with one.
     """
 
@@ -41,15 +41,15 @@ class Quotes:
 
 
 def split(line: str, delimiter: str, *, escape: bool = False) -> list[str] | None:
-    """The fields of one record, quotes taken away; None where a quoted field is not closed as it should be.
+    """The fields of one record without enclosing quotes; None if a quoted field is not closed correctly.
 
     Args:
-        line: without its line feed; line feeds within quotes may be there. Spaces around a quoted field go.
-        delimiter: between two fields.
-        escape: whether a backslash before a quote makes it a letter.
+        line: the record without its final line feed. Spaces around quoted fields are removed.
+        delimiter: delimiter of the fields.
+        escape: whether a backslash escapes a quote.
 
     Returns:
-        The fields. A quote that does not begin a field is a letter.
+        The fields. A quote that does not begin a field is an ordinary character.
     """
     fields, place = [], 0
     while True:
@@ -77,7 +77,7 @@ def split(line: str, delimiter: str, *, escape: bool = False) -> list[str] | Non
 
 
 def _closing(line: str, start: int, escape: bool) -> int:
-    """The place of the quote that closes a field; -1 without one."""
+    """The position of the quote that closes a field; -1 if there is none."""
     while True:
         close = line.find('"', start)
         if close < 0:
@@ -92,7 +92,7 @@ def _closing(line: str, start: int, escape: bool) -> int:
 
 
 class _Machine:
-    """Follows the quotes of a text, a block of whole lines at a time, by one reading of backslashes."""
+    """Follows the quotes of a text in blocks of whole lines, for one interpretation of backslashes."""
 
     def __init__(self, delimiter: int, *, escape: bool) -> None:
         self._escape = escape
@@ -101,13 +101,13 @@ class _Machine:
         self.strict, self.inside, self.open = True, 0, False
 
     def escaping(self) -> _Machine:
-        """The other reading, from here on."""
+        """A copy that continues with the other interpretation."""
         other = _Machine(0, escape=True)
         other._border, other.strict, other.inside, other.open = self._border, self.strict, self.inside, self.open
         return other
 
     def follow(self, data: Bytes, quotes: Places, feeds: Places) -> Any:
-        """Take the next block; which of its line feeds stand within quotes."""
+        """Process the next block; returns which of its line feeds are within quotes."""
         if self._escape:
             letters = (data[quotes - 1] == BACKSLASH) & (data[quotes - 2] != BACKSLASH) & (quotes > 0)
             quotes = quotes[~letters]
@@ -124,15 +124,15 @@ class _Machine:
 
 
 def quotes_of(blocks: Iterable[bytes], delimiter: int, width: int) -> Quotes:
-    """Go through a whole text.
+    """Detect the use of quotes in a whole text.
 
     Args:
-        blocks: in UTF-8, each of whole lines.
-        delimiter: the byte between two fields.
-        width: fields of a row.
+        blocks: blocks of whole lines in UTF-8.
+        delimiter: delimiter of the fields, a byte.
+        width: number of fields per row.
 
     Returns:
-        How quotes are used in it.
+        The use of quotes.
     """
     plain, escaped = _Machine(delimiter, escape=False), None
     found, feeds, broken, torn, last = False, 0, 0, 0, b"\n"
@@ -142,7 +142,7 @@ def quotes_of(blocks: Iterable[bytes], delimiter: int, width: int) -> Quotes:
             continue
         found = True
         if escaped is None and b'\\"' in block:
-            escaped = plain.escaping()  # Up to here, both readings are one.
+            escaped = plain.escaping()  # Up to here, both interpretations agree.
         data = np.frombuffer(block, np.uint8)
         quotes, ends = np.flatnonzero(data == QUOTE), np.flatnonzero(data == FEED)
         before, within = plain.open, plain.follow(data, quotes, ends)
@@ -158,7 +158,7 @@ def quotes_of(blocks: Iterable[bytes], delimiter: int, width: int) -> Quotes:
 
 
 def _whole_rows(data: Bytes, ends: Places, within: Any, before: bool, delimiter: int, width: int) -> tuple[int, int]:
-    """The lines that quoted fields of several lines lie on, and how many of them are as wide as a row."""
+    """The number of lines with quoted fields of several lines, and how many of them are as wide as a row."""
     if width < 2 or not (within.any() or before):
         return 0, 0
     begun = np.concatenate([[before], within])[: len(ends)].astype(bool)

@@ -1,4 +1,4 @@
-"""Texts in which some quotes hold fields together and others are letters: decided line by line."""
+"""Repairs texts in which some quotes enclose fields and others are ordinary characters, line by line."""
 
 from __future__ import annotations
 
@@ -9,19 +9,19 @@ from isthmus.errors import InputError
 from isthmus.files.quoting import split
 
 JOINED = 1000
-"""Lines that a quoted field may hold, where quotes are not kept to throughout."""
+"""Maximum number of lines in a quoted field, if quotes are not used consistently."""
 
 WRITTEN = 4096
-"""Rows that are handed on together."""
+"""Number of rows that are passed on together."""
 
 
 @dataclass
 class Mended:
-    """What happened on the way.
+    """Counts of what was repaired.
 
     Attributes:
-        literal: rows in which a quote was taken as a letter.
-        inside: line feeds within quoted fields.
+        literal: number of rows in which a quote was taken as an ordinary character.
+        inside: number of line feeds within quoted fields.
     """
 
     literal: int = 0
@@ -29,16 +29,16 @@ class Mended:
 
 
 def quoted_share(blocks: Iterable[bytes], delimiter: str, width: int, *, escape: bool) -> tuple[float, bool]:
-    """Of the lines that have quotes: the share that are whole rows with their quotes closed.
+    """The share of the lines with quotes that are complete rows with closed quotes.
 
     Args:
-        blocks: of whole lines.
-        delimiter: between two fields.
-        width: fields of a row.
-        escape: whether a backslash before a quote makes it a letter.
+        blocks: blocks of whole lines.
+        delimiter: delimiter of the fields.
+        width: number of fields per row.
+        escape: whether a backslash escapes a quote.
 
     Returns:
-        That share, and whether all lines with quotes are whole rows when quotes are letters.
+        The share, and whether all lines with quotes are complete rows if quotes are ordinary characters.
     """
     closed = seen = literal = 0
     for line in _lines(blocks):
@@ -52,15 +52,15 @@ def quoted_share(blocks: Iterable[bytes], delimiter: str, width: int, *, escape:
 
 @dataclass
 class Mender:
-    """Writes every row so that its quotes are closed.
+    """Rewrites every row so that its quotes are closed.
 
     Attributes:
-        name: of the file, for messages.
-        delimiter: between two fields.
-        width: fields of a row.
-        escape: whether a backslash before a quote makes it a letter.
-        first: the number of the first line.
-        mended: what happened.
+        name: name of the file, for messages.
+        delimiter: delimiter of the fields.
+        width: number of fields per row.
+        escape: whether a backslash escapes a quote.
+        first: number of the first line.
+        mended: counts of what was repaired.
     """
 
     name: str
@@ -71,10 +71,10 @@ class Mender:
     mended: Mended = field(default_factory=Mended)
 
     def rows(self, blocks: Iterable[bytes]) -> Generator[bytes, None, None]:
-        """The same rows, a quoted field being closed, and quotes within it doubled.
+        """The same rows, with quoted fields closed and quotes within them doubled.
 
         Raises:
-            InputError: a line that is no row by any reading of its quotes; it is named.
+            InputError: a line that is not a row under any interpretation of its quotes; the message names it.
         """
         ahead, number = _Ahead(_lines(blocks)), self.first - 1
         out: list[str] = []
@@ -116,7 +116,7 @@ class Mender:
         )
 
     def _begins_row(self, line: str | None) -> bool:
-        """Whether a line is a row by itself, or there is none."""
+        """Whether a line is a complete row, or there is no line."""
         if line is None or len(line.split(self.delimiter)) == self.width:
             return True
         fields = split(line, self.delimiter, escape=self.escape)
@@ -131,7 +131,7 @@ class Mender:
 
 
 class _Ahead:
-    """Lines, of which the next ones can be looked at."""
+    """An iterator of lines with lookahead."""
 
     def __init__(self, lines: Iterator[str]) -> None:
         self._lines, self._next = lines, list[str]()

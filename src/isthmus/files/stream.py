@@ -1,4 +1,4 @@
-"""A text on its way to the parser: UTF-8, in blocks of whole lines, each field ended by one byte."""
+"""Prepares a text for the parser: UTF-8, blocks of whole lines, one byte as delimiter."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from isthmus.files.encodings import as_utf8
 from isthmus.files.opening import Contents
 
 UNIT = b"\x1f"
-"""Stands for a delimiter of several bytes, and for none at all."""
+"""Replaces a delimiter of several bytes, or none at all."""
 
 LONGEST_LINE = 1 << 28
-"""Bytes of a line at most: what has longer ones is no table of rows, and would take memory without bound."""
+"""Maximum bytes of a line; a file with longer ones is not a table, and would need unbounded memory."""
 
 _SPACES = re.compile(rb"(?m)[ \t]+")
 _EDGES = re.compile(rb"(?m)^[ \t]+|[ \t]+(?=\r?$)")
@@ -23,13 +23,13 @@ _EDGES = re.compile(rb"(?m)^[ \t]+|[ \t]+(?=\r?$)")
 
 @dataclass(frozen=True)
 class Plan:
-    """What is done to the bytes of a file.
+    """The transformation of the bytes of a file.
 
     Attributes:
-        encoding: what they are in.
+        encoding: encoding of the file.
         returns: whether lines end with a carriage return alone.
-        skipped: lines that are left out at the beginning.
-        delimiter: what stands between two fields; None for nothing.
+        skipped: number of lines to skip at the beginning.
+        delimiter: delimiter of the fields; None for lines of one field.
     """
 
     encoding: str
@@ -39,7 +39,7 @@ class Plan:
 
     @property
     def byte(self) -> bytes:
-        """What stands between two fields afterwards."""
+        """The delimiter after the transformation."""
         given = UNIT if self.delimiter is None else self.delimiter.encode()
         return given if len(given) == 1 and self.delimiter != " " else UNIT
 
@@ -48,16 +48,16 @@ def prepared(contents: Contents, plan: Plan, nulls: list[int] | None = None) -> 
     """The rows of a file in UTF-8, in blocks of whole lines.
 
     Args:
-        contents: of the file.
-        plan: what is done to them.
-        nulls: receives how many null bytes each block lost, as far as it had any; no table means them.
+        contents: content of the file.
+        plan: the transformation.
+        nulls: list to which the numbers of removed null bytes are appended, which have no meaning in tables.
 
     Yields:
-        Blocks that end with a line feed, but for the last one perhaps.
+        Blocks that end with a line feed, except perhaps the last one.
 
     Raises:
         SourceError: the file cannot be read.
-        EncodingError: it is in another encoding; the line is named.
+        EncodingError: the file has another encoding; the message names the line.
     """
     blocks: Iterable[bytes] = as_utf8(contents.blocks(), plan.encoding, contents.name)
     blocks = _without_nulls(blocks, [] if nulls is None else nulls)
@@ -84,7 +84,7 @@ def whole_lines(blocks: Iterable[bytes], name: str = "") -> Iterator[bytes]:
     """The same bytes, cut after line feeds.
 
     Raises:
-        SourceError: a line without end in the file of that name.
+        SourceError: a line that is too long, in the file of that name.
     """
     left: list[bytes] = []
     for block in blocks:

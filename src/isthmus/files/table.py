@@ -1,4 +1,4 @@
-"""A file as a table, whatever it is: delimited text, JSON or Parquet."""
+"""Opens files of any supported format as tables: delimited text, JSON or Parquet."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from isthmus.reprs import brief
 logger = logging.getLogger(__name__)
 
 BATCH_ROWS = 1 << 20
-"""Rows of a batch at most."""
+"""Maximum number of rows per batch."""
 
 EXPECTED = "a CSV, TSV, JSON or Parquet file"
 
@@ -30,13 +30,13 @@ EXPECTED = "a CSV, TSV, JSON or Parquet file"
 @brief
 @dataclass(frozen=True, eq=False)
 class TypedTable:
-    """A table whose columns have types: of a Parquet or a JSON file.
+    """A table with typed columns, of a Parquet or a JSON file.
 
     Attributes:
-        name: what messages call it.
-        header: the names of the columns.
-        stream: its rows in batches, given the columns.
-        unit: what a row is called there.
+        name: name in messages.
+        header: names of the columns.
+        stream: function from columns to batches of rows.
+        unit: name of a row in messages.
     """
 
     name: str
@@ -45,25 +45,25 @@ class TypedTable:
     unit: str = "row"
 
     text = False
-    """Whether cells are texts, whatever they mean."""
+    """Whether cells are texts, because the file has no types."""
     headed = True
-    """Whether the file has names."""
+    """Whether the file has a header."""
 
     def batches(
         self, names: Sequence[str] | None = None, types: Mapping[str, Any] | None = None
     ) -> Iterator[pa.RecordBatch]:
-        """The rows, some at a time, in their order.
+        """The rows in order, in batches.
 
         Args:
             names: columns to read, in this order; None reads all.
-            types: not heeded: the columns have types of their own.
+            types: ignored, because the columns are typed.
 
         Yields:
-            Record batches with the columns asked for.
+            Record batches with the requested columns.
 
         Raises:
-            ColumnError: a name that is not there, or more than once.
-            SourceError: a file that breaks off.
+            ColumnError: a missing or duplicate name.
+            SourceError: a truncated file.
         """
         chosen = list(self.header if names is None else names)
         for name in chosen:
@@ -72,14 +72,14 @@ class TypedTable:
             yield from self.stream(chosen)
 
     def read(self, names: Sequence[str] | None = None, types: Mapping[str, Any] | None = None) -> pa.Table:
-        """All rows as one table; otherwise as ``batches``."""
+        """All rows as one table; otherwise like ``batches``."""
         batches = list(self.batches(names, types))
         if batches:
             return pa.Table.from_batches(batches)
         return pa.table([pa.array([]) for _ in names or self.header], names=list(names or self.header))
 
     def place_of(self, name: str) -> int:
-        """Where a column stands, from 0.
+        """The position of a column, from 0.
 
         Raises:
             ColumnError: no such column, or several.
@@ -92,7 +92,7 @@ class TypedTable:
         )
 
     def where(self, row: int, name: str | None = None) -> str:
-        """A row (from 0), and perhaps a column, as messages name them, both counted from 1."""
+        """The name of a row (given from 0), and optionally a column, in messages, both counted from 1."""
         column = "" if name is None else f", column {name!r} ({self.header.index(name) + 1})"
         return f"{self.unit} {row + 1:,}{column}"
 
@@ -101,21 +101,21 @@ FileTable = DelimitedTable | TypedTable
 
 
 def open_table(path: str | Path, told: Told | None = None, *, numbered: bool = False) -> FileTable:
-    """A file as a table. Its contents decide what it is; its name, where they leave it open.
+    """Open a file as a table. The format is determined by its content or, if that is ambiguous, by its name.
 
     Args:
-        path: of a file of delimited text (comma, semicolon, tab, ``|``, ``::``, spaces), JSON (an object a line, an
-            array, an object of columns) or Parquet; text may be compressed (gzip, bzip2, xz, zstandard, LZ4).
-        told: what is known of a file of text, and need not be found out.
+        path: path of a file of delimited text (comma, semicolon, tab, ``|``, ``::``, spaces), JSON (one object per
+            line, an array, an object of columns) or Parquet; text may be compressed (gzip, bzip2, xz, zstandard, LZ4).
+        told: options of a text file that the caller gave, which are not detected.
         numbered: whether a header may be a row of evenly spaced numbers.
 
     Returns:
-        The table; nothing of a delimited text is held.
+        The table; the rows of delimited text are not in memory.
 
     Raises:
-        SourceError: no such file, an empty one, or one that is no table.
-        InputError: bytes that are not in the encoding; the line is named.
-        SettingError: how a text is written, said of a Parquet file.
+        SourceError: no such file, an empty file, or not a table.
+        InputError: bytes that are invalid in the encoding; the message names the line.
+        SettingError: options of a text file for a Parquet file.
     """
     place, told = Path(path), told or Told()
     if _is_parquet(place):
@@ -133,19 +133,19 @@ def open_table(path: str | Path, told: Told | None = None, *, numbered: bool = F
 
 
 def open_alike(path: str | Path, told: Told, other: Told, *, numbered: bool = False) -> FileTable:
-    """A file as a table, written as another file is, as far as that fits it.
+    """Open a file as a table with the options of another file, as far as they fit.
 
     Args:
-        path: of the file; see ``open_table``.
-        told: what is known of it.
-        other: what is known of the other file.
+        path: path of the file; see ``open_table``.
+        told: options of the file that the caller gave.
+        other: options of the other file.
         numbered: whether a header may be a row of evenly spaced numbers.
 
     Returns:
         The table; what ``other`` says is found out instead where the file cannot be read so, or would be one column.
 
     Raises:
-        InputError: what ``open_table`` raises.
+        InputError: the errors of ``open_table``.
     """
     both = told.over(other)
     if both == told:
@@ -164,7 +164,7 @@ def open_beside(path: str | Path, other: Told) -> FileTable:
     """A file that lies beside another one, such as titles beside interactions.
 
     Args:
-        path: of the file; see ``open_table``.
+        path: path of the file; see ``open_table``.
         other: what is known of the other file. Its encoding and its delimiter count as far as they fit, and whether it
             has a line of names where the contents of this one leave that open.
 
@@ -172,7 +172,7 @@ def open_beside(path: str | Path, other: Told) -> FileTable:
         The table.
 
     Raises:
-        InputError: what ``open_table`` raises.
+        InputError: the errors of ``open_table``.
     """
     nothing = Told()
     table = open_alike(path, nothing, other.without("header"))
@@ -186,14 +186,14 @@ def column_names(path: str | Path, told: Told) -> list[str] | None:
     """The names of the columns of a file that is a table by its contents; None for one that may be any text.
 
     Args:
-        path: of the file.
+        path: path of the file.
         told: what is known of it.
 
     Returns:
-        The names; of delimited text only where its first rows, at least three, are all equally wide.
+        The names; for delimited text only if its first rows, at least three, have the same width.
 
     Raises:
-        SourceError: no such file, an empty one, or one that is known to be no text.
+        SourceError: no such file, an empty file, or a known binary format.
     """
     if _is_parquet(Path(path)):
         return _parquet(Path(path)).header
@@ -215,17 +215,17 @@ def read_table(
     """All rows of a file.
 
     Args:
-        path: of the file; see ``open_table``.
-        encoding: of a text; found out if not given.
-        delimiter: between two columns; found out if not given.
-        header: whether the first line holds names; found out if not given.
-        columns: to read, in this order; all if not given.
+        path: path of the file; see ``open_table``.
+        encoding: encoding of a text file; detected if not given.
+        delimiter: delimiter of the columns; detected if not given.
+        header: whether the first line is a header; detected if not given.
+        columns: columns to read, in this order; by default all.
 
     Returns:
-        A table. Columns of delimited text are ``large_string``, every cell as it stands there; others have their types.
+        A table. Columns of delimited text are ``large_string`` with the cells as written; others have their types.
 
     Raises:
-        InputError: whatever ``open_table`` and ``DelimitedTable.batches`` raise.
+        InputError: the errors of ``open_table`` and ``DelimitedTable.batches``.
     """
     return open_table(path, Told.of(encoding, delimiter, header)).read(columns)
 

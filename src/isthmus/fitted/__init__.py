@@ -1,5 +1,5 @@
-"""Building blocks of the faces of all domains: a trained autoencoder, what is fitted to its codes, and methods for
-both.
+"""Building blocks of the user-facing classes of all domains: a trained autoencoder, objects that are fitted to its
+codes, and their methods.
 
 A domain defines its records, its adapter and a subclass of ``AutoencoderFace``; see ``adapters/README.md``.
 """

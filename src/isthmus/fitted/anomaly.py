@@ -29,7 +29,7 @@ NORMAL = "normal-scores.json"
 """Names in bundles, unchanged since version 0.1."""
 
 TAIL = "normal-tail.json"
-"""Missing in bundles of earlier versions."""
+"""Not in bundles of earlier versions."""
 
 NEIGHBOURS = 5
 MOST_KNOWN = 20_000
@@ -102,7 +102,7 @@ class CalibratedScorer:
         one another.
 
         Args:
-            model: in evaluation mode.
+            model: model in evaluation mode.
             known: codes of ``train``, at least two.
             train: the training records.
             held_out: records that the model was not trained on.

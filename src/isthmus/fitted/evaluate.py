@@ -102,7 +102,7 @@ def evaluate_codes(model: Autoencoder, source: Source, *, samples: int = 0, seed
     """Evaluate a model on records that it was not trained on.
 
     Args:
-        model: in evaluation mode.
+        model: model in evaluation mode.
         source: the records.
         samples: importance samples per record; 0 skips ``weighted_nll``, 500 is usual.
         seed: seed of these samples.

@@ -371,7 +371,7 @@ class AutoencoderFace(ABC, Generic[A, R, W]):
         """Load a saved model.
 
         Args:
-            path: of the bundle.
+            path: path of the bundle.
             device: where its questions are answered: ``cpu``, ``cuda``, ``cuda:1``, ...; ``auto`` takes CUDA where
                 there is a device.
 

@@ -167,10 +167,10 @@ class Gallery:
 
 @runtime_checkable
 class Keys(Protocol):
-    """Something else than their codes by which records are compared in ``search``."""
+    """Keys other than codes by which ``search`` compares records."""
 
     gallery: Gallery
-    """The same records, with these keys for codes."""
+    """The same records, with these keys as codes."""
 
     def keys(self, records: Any, /) -> Float[Tensor, "records key"]:
         """The keys of queries, in the same space as those of the gallery."""

@@ -80,6 +80,6 @@ def draw_codes(
         )
     if prior == "fitted":
         return drawn(model, n, torch.Generator().manual_seed(seed), latent_prior)
-    # A prior that was learned is where the model is.
+    # A learned prior is on the device of the model.
     device = next(model.parameters()).device
     return drawn(model, n, torch.Generator(device).manual_seed(seed)).cpu()

@@ -55,7 +55,7 @@ class NormalScores:
 
     @classmethod
     def of_quantiles(cls, quantiles: tuple[float, ...]) -> NormalScores:
-        """What bundles of earlier versions say: each quantile stands for one record."""
+        """Scores from a bundle of an earlier version, where each quantile stands for one record."""
         return cls(len(quantiles), quantiles, quantiles)
 
     def p_values(self, scores: Any) -> Float64[np.ndarray, " records"]:
@@ -86,15 +86,15 @@ class NormalScores:
         return found
 
     def to_json(self) -> dict[str, Any]:
-        """What a bundle keeps besides the quantiles."""
+        """The values that a bundle stores in addition to the quantiles."""
         return {"rows": self.rows, "largest": list(self.largest), "held_out": self.held_out}
 
     @classmethod
     def from_json(cls, saved: Mapping[str, Any] | None, quantiles: tuple[float, ...]) -> NormalScores:
-        """The inverse of ``to_json``; ``of_quantiles`` without anything saved.
+        """The inverse of ``to_json``; ``of_quantiles`` if nothing was saved.
 
         Raises:
-            BundleError: no such numbers.
+            BundleError: invalid values.
         """
         if saved is None:
             return cls.of_quantiles(quantiles)
@@ -109,10 +109,10 @@ class NormalScores:
 
 
 def checked_scores(scores: Any) -> npt.NDArray[np.float64]:
-    """Scores as numbers, one for each record.
+    """Convert scores to an array with one number for each record.
 
     Raises:
-        InputError: something else, such as the records themselves.
+        InputError: not scores, for example the records themselves.
         ValueRangeError: a score is NaN.
     """
     try:

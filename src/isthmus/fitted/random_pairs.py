@@ -1,7 +1,7 @@
-"""How near random pairs of the searched records are: what a similarity says.
+"""Similarities of random pairs of records, which make similarities interpretable as percentiles.
 
-Cosines of the codes of a variational autoencoder may all be above 0.9, so that 0.95 says nothing. The percentile of a
-similarity among those of random pairs does: 99.9 means that of a thousand such pairs one is as near.
+Cosines of the codes of a variational autoencoder may all be above 0.9, so that 0.95 alone is not informative. Its
+percentile among random pairs is: 99.9 means that one in a thousand such pairs is at least as near.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ class RandomPairs:
     """The similarities of random pairs of different records.
 
     Args:
-        codes: what the records are compared by.
+        codes: the vectors by which the records are compared.
         metric: "l2" (negative squared distance), "cosine" or "ip".
         seed: seed for the choice of pairs; the same records give the same pairs.
     """
@@ -49,8 +49,7 @@ class RandomPairs:
             scores: similarities by the same metric; higher is nearer.
 
         Returns:
-            From 0 to 100 for each score, higher is nearer; None if there are no pairs, because there is one record or
-            none.
+            From 0 to 100 for each score, higher is nearer; None if there are fewer than two records.
         """
         asked = np.array(list(scores), dtype=np.float32)
         if not len(self._sorted):

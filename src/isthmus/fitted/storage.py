@@ -111,10 +111,10 @@ class BundleLayout(Generic[A]):
         )
 
     def write(self, path: str | Path, fitted: FittedAutoencoder[A], words: CardWords, card: bool = True) -> None:
-        """Save it as a bundle, whole or not at all. Raises what ``isthmus.bundle.write`` raises.
+        """Save it as a bundle, completely or not at all. Raises the errors of ``isthmus.bundle.write``.
 
         Args:
-            path: of the bundle.
+            path: path of the bundle.
             fitted: the state.
             words: what the face says on the model card.
             card: whether to write the card.
@@ -149,6 +149,6 @@ class BundleLayout(Generic[A]):
             return self.restored(saved)
 
     def restored(self, saved: bundle.Bundle) -> FittedAutoencoder[A]:
-        """The inverse of ``content``. Raises what ``restore`` raises."""
+        """The inverse of ``content``. Raises the errors of ``restore``."""
         manifest = saved.manifest
         return self.restore(manifest.builder, manifest.settings, manifest.facts, saved.tensors, saved.documents)

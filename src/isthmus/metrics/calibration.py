@@ -1,4 +1,4 @@
-"""Whether chances are what they say: of all events with a chance of 0.3, three tenths should happen."""
+"""Calibration of probabilities: of all events with a probability of 0.3, three in ten should happen."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ import numpy.typing as npt
 from isthmus.errors import InputError
 
 BINS = 10
-"""Number of groups of about equal size, by the chance."""
+"""Number of groups of about equal size."""
 
 
 @dataclass(frozen=True)
 class Group:
-    """Events with similar chances, or lists with similar sums of chances.
+    """Events with similar probabilities, or lists with similar sums of probabilities.
 
     Attributes:
         count: number of events or lists.
-        promised: mean of their chances, or of the sums.
-        found: share of the events that happened, or mean number for each list.
-        standard_error: of ``found``; NaN for a single one.
+        promised: mean of their probabilities, or of the sums.
+        found: share of the events that happened, or mean number of hits per list.
+        standard_error: standard error of ``found``; NaN for a single event or list.
     """
 
     count: int
@@ -32,15 +32,15 @@ class Group:
 
 
 def reliability(chances: Any, happened: Any, *, bins: int = BINS) -> list[Group]:
-    """Promised and observed frequencies in groups of about equal size: the points of a calibration curve.
+    """Predicted and observed frequencies in groups of about equal size: the points of a calibration curve.
 
     Args:
-        chances: one for each event, from 0 to 1.
+        chances: predicted probability of each event, from 0 to 1.
         happened: whether each event happened.
         bins: number of groups.
 
     Returns:
-        The groups, ascending by chance. Groups without events are left out.
+        The groups, ascending by probability. Empty groups are left out.
 
     Raises:
         InputError: no events, or not as many chances as outcomes.
@@ -52,15 +52,15 @@ def reliability(chances: Any, happened: Any, *, bins: int = BINS) -> list[Group]
 
 
 def reliability_of_lists(chances: Any, happened: Any, *, bins: int = 4) -> list[Group]:
-    """Promised and observed numbers of hits of lists, in groups by the promised number.
+    """Predicted and observed numbers of hits of lists, in groups by the predicted number.
 
     Args:
-        chances: shape (lists, places), from 0 to 1.
+        chances: predicted probabilities, shape (lists, positions), from 0 to 1.
         happened: whether each was a hit, same shape.
         bins: number of groups; 4 for quartiles.
 
     Returns:
-        The groups, ascending by the promised number of hits.
+        The groups, ascending by the predicted number of hits.
 
     Raises:
         InputError: no lists, or other shapes.
@@ -72,17 +72,17 @@ def reliability_of_lists(chances: Any, happened: Any, *, bins: int = 4) -> list[
 
 
 def calibration_error(chances: Any, happened: Any, *, bins: int = BINS) -> float:
-    """Expected calibration error: the mean difference between promised and observed frequencies, over groups of about
-    equal size, weighed by their sizes.
+    """Expected calibration error: the mean difference between predicted and observed frequencies over groups of about
+    equal size, weighted by their sizes.
 
     Args:
-        chances: one for each event, from 0 to 1.
+        chances: predicted probability of each event, from 0 to 1.
         happened: whether each event happened.
         bins: number of groups.
 
     Returns:
-        From 0 (perfect) to 1; lower is better. Also perfect chances have an error by chance of about the standard error
-        of a group.
+        From 0 (perfect) to 1; lower is better. Even perfect probabilities have a random error of about the standard
+        error of a group.
 
     Raises:
         InputError: no events, or not as many chances as outcomes.

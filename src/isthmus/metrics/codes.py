@@ -64,11 +64,11 @@ class MutualInformation:
 def mutual_information(
     means: Float[Tensor, "n code"], log_scales: Float[Tensor, "n code"], *, generator: Generator
 ) -> MutualInformation:
-    """E_x E_q(z|x) [log q(z|x) − log q(z)] with q(z) = 1/N Σ_j q(z|x_j) over the whole set, one draw z a record
+    """E_x E_q(z|x) [log q(z|x) − log q(z)] with q(z) = 1/N Σ_j q(z|x_j) over the whole set, one draw z per record
     (Hoffman & Johnson 2016, "ELBO surgery"; Li et al. 2019 evaluate the same over the whole test set).
 
-    Both densities are evaluated at the draw: a closed-form entropy with a drawn log q(z), as in published code, has the
-    same expectation and more noise. Time is N² · code, in fp64, block by block.
+    Both densities are evaluated at the draw: a closed-form entropy with a sampled log q(z), as in published code, has
+    the same expectation and more noise. The cost is N² · code, in fp64, in blocks.
 
     Args:
         means, log_scales: diagonal Gaussian posteriors, one for each record.
@@ -82,7 +82,7 @@ def mutual_information(
         raise InputError("no records", expected="at least one")
     posterior = DiagonalGaussian(double(means), double(log_scales))
     if generator.device.type != posterior.mean.device.type:
-        # The device of the codes does not know double precision.
+        # The device of the codes does not support double precision.
         generator = Generator().manual_seed(generator.initial_seed())
     draws = posterior.sample(generator)
     own = posterior.log_prob(draws)
@@ -101,7 +101,7 @@ def mutual_information(
 
 
 def _pairs(z: Float64[Tensor, "block code"], posterior: DiagonalGaussian) -> Float64[Tensor, "block n"]:
-    """log q(z_i | x_j), with (z − μ)² / σ² multiplied out: three products of matrices."""
+    """log q(z_i | x_j), with (z − μ)² / σ² expanded to three matrix products."""
     precision = torch.exp(-2 * posterior.log_scale)
     weighted = posterior.mean * precision
     constant = (posterior.mean * weighted).sum(1) + (2 * posterior.log_scale + math.log(2 * math.pi)).sum(1)
@@ -113,7 +113,7 @@ def importance_weighted(
     model: Autoencoder, batch: Batch, *, generator: Generator, samples: int = 500, chunk: int = 100
 ) -> Float64[Tensor, " batch"]:
     """log p(x) of each record, nats: log 1/S Σ_s p(x|z_s) p(z_s) / q(z_s|x) with z_s ~ q(z|x) (Burda et al. 2016,
-    equation 8). A lower bound in expectation that rises with S to the truth; −ELBO is its S = 1.
+    equation 8). In expectation this is a lower bound that becomes tight as S grows; S = 1 gives the ELBO.
 
     Inputs are not corrupted. The mode of the model does not change: call ``eval()`` first.
 

@@ -40,7 +40,8 @@ def psnr(given: Shown, meant: Meant) -> Float64[np.ndarray, " images"]:
 
 def frechet_distance(a: Float[np.ndarray, "n features"], b: Float[np.ndarray, "m others"]) -> float:
     """‖μ_a − μ_b‖² + tr(Σ_a + Σ_b − 2 (Σ_a Σ_b)^½) of two sets of features, as if each were Gaussian (Heusel et al.
-    2017, equation 6); 0 for equal means and covariances, lower is nearer. Figures compare in one feature space only.
+    2017, equation 6); 0 for equal means and covariances, lower is nearer. Values are only comparable within one feature
+    space.
 
     The trace of the root is the sum of the roots of the eigenvalues of A B Aᵀ with Σ_a = AᵀA.
 

@@ -1,4 +1,4 @@
-"""A mean over records and how far it may be off."""
+"""Means over records with their standard errors."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ def mean_with_error(values: Any) -> tuple[float, float]:
     """Mean and standard error: the sample standard deviation (n − 1) over √n.
 
     Args:
-        values: one a record, as an array, a tensor or a list.
+        values: one value per record, as an array, a tensor or a list.
 
     Returns:
-        The mean, NaN of no values, and its standard error, NaN of fewer than two.
+        The mean (NaN for no values) and its standard error (NaN for fewer than two).
     """
     numbers = torch.as_tensor(values).double()
     n = len(numbers)

@@ -4,7 +4,7 @@ First, ``judge`` compares ranked rows with the held-out ones; its result can be 
 metrics are shares between 0 and 1 and higher is better, except ``novelty``, which is in bits. Queries without held-out
 rows have the value NaN; ``summarise`` leaves them out and counts them.
 
-With h_i = 1 if the i-th answer was held out, otherwise 0, and n held-out rows:
+With h_i = 1 if the i-th result was held out, otherwise 0, and n held-out rows:
 
     recall          Σ_{i≤k} h_i / n               (He et al. 2020, LightGCN)
     recall_capped   Σ_{i≤k} h_i / min(k, n)       (Liang et al. 2018, section 4.2: can always reach 1)
@@ -59,7 +59,7 @@ def judge(ranked: Int64[Tensor, "batch k"], held_out: RowLists) -> RankingScores
         The hits.
 
     Raises:
-        InputError: not one list for each query.
+        InputError: a number of lists that is not the number of queries.
     """
     if held_out.size != len(ranked):
         raise InputError(f"{held_out.size} held-out lists", expected=f"one for each of {len(ranked)} queries")
@@ -73,7 +73,7 @@ def recall(judged: RankingScores, k: int) -> PerQuery:
 
 
 def recall_capped(judged: RankingScores, k: int) -> PerQuery:
-    """Hits among the first k, as a share of the maximum for k answers."""
+    """Hits among the first k, as a share of the maximum for k results."""
     return _share(_hits(judged, k).sum(1), judged.relevant.clamp(max=k))
 
 
@@ -109,7 +109,7 @@ def ndcg(judged: RankingScores, k: int) -> PerQuery:
 
 
 def novelty(ranked: Int64[Tensor, "batch k"], counts: Int64[Tensor, " width"], people: int, k: int) -> PerQuery:
-    """Mean self-information of the first k answers, −log₂(counts / people), in bits; NaN for empty rankings.
+    """Mean self-information of the first k results, −log₂(counts / people), in bits; NaN for empty rankings.
 
     A column without any users counts as if it had one, so the maximum is log₂(people) (Zhou et al. 2010, "Solving the
     apparent diversity-accuracy dilemma of recommender systems", surprisal).

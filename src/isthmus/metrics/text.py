@@ -32,7 +32,7 @@ def corpus_bleu(said: Sequence[str], meant: Sequence[str], *, tokenize: str = "n
         raise MissingLibraryError(
             f"BLEU needs the library {error.name!r}, which cannot be imported", remedy='pip install "isthmus[text]"'
         ) from error
-    # force: suppress the warning about tokenised texts, with a space before each full stop, which are intended here.
+    # force: suppress the warning about tokenised texts, which are intended here.
     return float(BLEU(tokenize=tokenize, force=True).corpus_score(list(said), [list(meant)]).score)
 
 

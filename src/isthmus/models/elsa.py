@@ -21,6 +21,7 @@ from isthmus.core.bottlenecks.deterministic import Deterministic
 from isthmus.core.decoders import DenseDecoder
 from isthmus.core.ops.bags import bag_sum
 from isthmus.core.ops.layers import ACTIVATIONS
+from isthmus.core.placement import Rows, current
 from isthmus.models.recipes.checks import check_settings
 from isthmus.models.recipes.recipe import GradientRecipe
 from isthmus.protocols import Columns, Hook, Model, Phase
@@ -74,7 +75,7 @@ def elsa(
         patience=patience,
         capturable=True,
     )
-    return GradientRecipe(model, plan)
+    return GradientRecipe(model, plan, by_rows=True)
 
 
 class UnitNormReadout(nn.Module):
@@ -90,8 +91,9 @@ class UnitNormReadout(nn.Module):
 
     def __init__(self, width: int, code: int, *, generator: Generator) -> None:
         super().__init__()
-        drawn = torch.empty(width, code).normal_(generator=generator)
-        self.table = nn.Parameter(F.normalize(drawn, dim=1))
+        self.rows = current().rows(width)
+        self.table = self.rows.table(lambda rows: rows.normal_(generator=generator), code)
+        self.normalise()
 
     @property
     def weight(self) -> Float[Tensor, "width code"]:
@@ -105,7 +107,9 @@ class UnitNormReadout(nn.Module):
 
     def logits(self, decoded: Float[Tensor, "batch code"], columns: Columns = None) -> Float[Tensor, "batch columns"]:
         """Inner products of the decoded state with all rows, a slice of them, or some by number."""
-        return decoded @ self._unit(self.table if columns is None else self.table[columns]).T
+        if self.rows.whole:
+            return decoded @ self._unit(self.table if columns is None else self.table[columns]).T
+        return self.rows.logits(decoded, self.weight, None, columns)
 
     def vectors(self) -> Float[Tensor, "width code_plus_one"]:
         """[a_i, 0], detached: the rows of an index."""
@@ -117,10 +121,11 @@ class UnitNormReadout(nn.Module):
 
     def sums(self, bags: Bags) -> Float[Tensor, "batch code"]:
         """x A; only the rows of items in the bags are accessed."""
+        bags = self.rows.own(bags)
         if not torch.is_grad_enabled():
-            return bag_sum(self.table, bags)
+            return self.rows.total(bag_sum(self.table, bags))
         rows, renumbered = bags.renumbered(len(self.table))
-        return bag_sum(self._unit(self.table[rows]), renumbered)
+        return self.rows.total(bag_sum(self._unit(self.table[rows]), renumbered))
 
     def square_sum(self, decoded: Float[Tensor, "batch code"]) -> Float[Tensor, " batch"]:
         """‖d Aᵀ‖² = d (AᵀA) dᵀ of each row, without the logits; in the precision of the table."""
@@ -128,8 +133,12 @@ class UnitNormReadout(nn.Module):
             rows, decoded = self.weight, decoded.to(self.table.dtype)
             half = rows.T @ rows.detach()
             # The gradient with respect to AᵀA is symmetric, so one of its two products is computed and doubled.
-            gram = 2 * half - half.detach()
+            gram = self.rows.total(2 * half - half.detach())
             return ((decoded @ gram) * decoded).sum(1)
+
+    def tables(self) -> dict[str, Rows]:
+        """The table, see ``isthmus.core.placement``."""
+        return {"table": self.rows}
 
     def normalise(self, model: Model | None = None) -> None:
         """Normalise the rows, in place; the argument of the hook is not used."""

@@ -85,6 +85,7 @@ def mult_dae(
         _plan(epochs, batch_size, learning_rate, weight_decay, patience, sparse),
         catalogue.before_training,
         tables=_tables(encoder, readout, feature_weight, sparse),
+        by_rows=True,
     )
 
 
@@ -158,6 +159,7 @@ def mult_vae(
         _plan(epochs, batch_size, learning_rate, weight_decay, patience, sparse),
         catalogue.before_training,
         tables=_tables(encoder, readout, feature_weight, sparse),
+        by_rows=True,
     )
 
 

@@ -20,6 +20,7 @@ from isthmus.core.objectives.elbo import Elbo
 from isthmus.core.objectives.schedules import HistoryLengthWeight
 from isthmus.core.ops.bags import bag_sum, unit_norm
 from isthmus.core.ops.layers import ACTIVATIONS, linear, small_bias, xavier
+from isthmus.core.placement import Fill, Rows, current
 from isthmus.core.priors.normal import estimated_rate
 from isthmus.core.readouts import LinearReadout
 from isthmus.errors import SettingError
@@ -56,7 +57,8 @@ class DenselyConnectedEncoder(nn.Module):
         super().__init__()
         if layers < 1:
             raise SettingError(f"{layers} layers", expected="at least 1")
-        self.table = xavier(width, hidden, generator)
+        self.rows = current().rows(width)
+        self.table = xavier(width, hidden, generator, self.rows)
         self.bias = small_bias(hidden, generator)
         self.layers = nn.ModuleList(linear(hidden, hidden, generator) for _ in range(layers - 1))
         self.norms = nn.ModuleList(nn.LayerNorm(hidden, NORM_EPS) for _ in range(layers))
@@ -64,7 +66,7 @@ class DenselyConnectedEncoder(nn.Module):
 
     def enter(self, inputs: Tensors) -> Float[Tensor, "batch hidden"]:
         """The sum of the item vectors of each bag."""
-        return bag_sum(self.table, require_bags(inputs, "a bag encoder"))
+        return self.rows.total(bag_sum(self.table, self.rows.own(require_bags(inputs, "a bag encoder"))))
 
     def trunk(self, entered: Float[Tensor, "batch hidden"], inputs: Tensors | None) -> Float[Tensor, "batch hidden"]:
         """Apply all layers; return the state of the last one."""
@@ -83,6 +85,10 @@ class DenselyConnectedEncoder(nn.Module):
     def input_weights(self) -> Float[Tensor, "width hidden"]:
         """The table of item vectors, shape [items, hidden]."""
         return self.table
+
+    def tables(self) -> dict[str, Rows]:
+        """The table of item vectors, see ``isthmus.core.placement``."""
+        return {"table": self.rows}
 
 
 WIDE_LOG_SCALE = 5.0
@@ -235,7 +241,7 @@ def rec_vae(
     # The prior's copy of the encoder has the same tensors as the encoder.
     encoders = [ItemTable(part, "table") for part in (encoder, prior.get_submodule("encoder"))]
     tables = [*encoders, ItemTable(readout, "weight")]
-    return GradientRecipe(model, plan, tables=ItemTables.of(feature_weight, *tables))
+    return GradientRecipe(model, plan, tables=ItemTables.of(feature_weight, *tables), by_rows=True)
 
 
 def _draw_by_inputs(
@@ -246,10 +252,17 @@ def _draw_by_inputs(
     With the larger values of Glorot & Bengio it learns far more slowly.
     """
     layers = [layer for part in (encoder, bottleneck) for layer in part.modules() if isinstance(layer, nn.Linear)]
-    ends = [(encoder.table, encoder.bias, len(encoder.table)), (readout.weight, readout.bias, readout.weight.shape[1])]
-    for weight, bias, inputs in [*ends, *((layer.weight, layer.bias, layer.in_features) for layer in layers)]:
-        for parameter in (weight, bias):
-            nn.init.uniform_(parameter, -(inputs**-0.5), inputs**-0.5, generator=generator)
+
+    def drawn(inputs: int) -> Fill:
+        return lambda numbers: numbers.uniform_(-(inputs**-0.5), inputs**-0.5, generator=generator)
+
+    encoder.rows.fill(encoder.table, drawn(encoder.rows.width))
+    drawn(encoder.rows.width)(encoder.bias.detach())
+    for table in (readout.weight, readout.bias):
+        readout.rows.fill(table, drawn(readout.weight.shape[1]))
+    for layer in layers:
+        for parameter in (layer.weight, layer.bias):
+            drawn(layer.in_features)(parameter.detach())
 
 
 def _round(prior: CompositePrior, encoder_epochs: int, decoder_epochs: int) -> tuple[Phase, ...]:

@@ -129,18 +129,20 @@ def sequence_recommender(
     )
     plan = Plan((Phase(epochs),), TokenBudget(tokens), learning_rate, decay, BETAS, weight_decay, patience=patience)
     learn = likelihood.learn if isinstance(likelihood, SampledMultinomial) else None
-    return GradientRecipe(model, plan, learn, reads=partial(_prefixes, ahead=1 if ahead is None else ahead))
+    reads = partial(_prefixes, ahead=1 if ahead is None else ahead)
+    return GradientRecipe(model, plan, learn, reads=reads, by_rows=True)
 
 
 def _around_the_state(width: int, generator: Generator) -> Gaussian:
-    """A Gaussian code whose mean is the state before training, as in the plain model. The layer norm of the states
-    gives them the mean square of the prior."""
+    """A Gaussian code whose mean is the state. The layer norm of the states gives them the mean square of the prior,
+    and a trained layer for the mean would only fit the training data better (tried on Amazon Toys)."""
     made = Gaussian(width, width, generator=generator)
     with torch.no_grad():
         made.mean.weight.copy_(torch.eye(width))
         made.mean.bias.zero_()
         made.log_scale.weight.mul_(0.1)
         made.log_scale.bias.fill_(LOG_SCALE)
+    made.mean.requires_grad_(False)
     return made
 
 

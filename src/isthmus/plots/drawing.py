@@ -76,11 +76,11 @@ def bars(axes: Axes, names: Sequence[str], values: Sequence[float], texts: Seque
 
 
 def save(figure: Figure, path: str | Path, *, dpi: int = 120) -> Path:
-    """Write the figure, whole or not at all; the ending of the name says how: png, svg or pdf.
+    """Write the figure, completely or not at all; the ending of the name says how: png, svg or pdf.
 
     Args:
         figure: what to write.
-        path: of the file; an older one is replaced.
+        path: path of the file; an older one is replaced.
         dpi: pixels an inch.
 
     Returns:
@@ -88,7 +88,7 @@ def save(figure: Figure, path: str | Path, *, dpi: int = 120) -> Path:
 
     Raises:
         InputError: another ending, or no file can be written there.
-        OSError: the disk is full, say; an older file is still there.
+        OSError: for example a full disk; an older file is still there.
     """
     path = Path(path)
     check_ending(path)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from datetime import datetime
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -46,6 +47,14 @@ class Opened:
     created: str
     face: Any
     offer: Offer
+
+    @property
+    def created_at(self) -> int:
+        """When the bundle was written, in seconds since 1970; 0 if it does not say."""
+        try:
+            return int(datetime.fromisoformat(self.created).timestamp())
+        except ValueError:
+            return 0
 
 
 def places(given: Iterable[str]) -> list[Place]:

@@ -25,7 +25,7 @@ def beam_search(
 
     Args:
         steps: the decoder, step by step.
-        codes: one for each row.
+        codes: one code per row.
         beams: number of prefixes that are kept after each step.
         length_power: log p is divided by tokens ** length_power, which favours long rows; 0 for log p itself.
 

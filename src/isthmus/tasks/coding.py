@@ -78,8 +78,8 @@ def decoded(
 
     Args:
         model: a trained autoencoder.
-        codes: as ``codes_of`` gives them, or drawn.
-        batch: codes that are decoded together.
+        codes: codes as from ``codes_of``, or random ones.
+        batch: number of codes that are decoded together.
 
     Returns:
         fp32 on the CPU, one record for each code.
@@ -120,7 +120,7 @@ def drawn(
 
 
 CODE_BYTES = 32
-"""Of a code and the record that it becomes, at least."""
+"""Minimum bytes of a code and its decoded record."""
 
 
 def between(
@@ -241,7 +241,7 @@ def held_out(
             loss = model.loss(step)
             if each:
                 parts.append(nats_of(step))
-        # A device is waited for once, when all rows are done.
+        # Synchronises with the device once, after all rows.
         counts.append(len(rows))
         means.append(torch.stack([loss.total.detach(), loss.terms["nll"], loss.terms["rate"]]).float())
     sums = torch.zeros(3, dtype=torch.float64)

@@ -67,7 +67,7 @@ class Diagnosis:
         return f"the posterior has collapsed and the decoder nearly ignores the code: {', '.join(reasons)}{advice}"
 
     def _says_nothing(self) -> bool:
-        # A few records cannot share more than ln N nats with their codes, however good these are.
+        # For N records the mutual information is at most ln N nats, even for good codes.
         return self.information.nats < NEAR_ZERO and self.information.most > 1
 
 
@@ -136,7 +136,7 @@ def _chosen(source: Source, records: int | None, generator: Generator) -> Int64[
 
 @contextmanager
 def _asked(model: nn.Module) -> Iterator[None]:
-    """Switch to ``eval`` temporarily; parts that were in it already stay in it."""
+    """Switch to ``eval`` mode temporarily; parts that were already in it stay in it."""
     training = [part for part in model.modules() if part.training]
     model.eval()
     try:

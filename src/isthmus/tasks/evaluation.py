@@ -1,4 +1,4 @@
-"""Evaluates a ranker on held-out items: ranks in blocks, looks up the held-out items, averages.
+"""Evaluates a ranker on held-out items: ranks in blocks, compares with the held-out items, averages.
 
 No matrix of queries × columns is built: scores exist for one block at a time, and only the k best columns are kept.
 """
@@ -36,7 +36,7 @@ logger = logging.getLogger(__name__)
 Rows = npt.NDArray[np.int64]
 NAMES = (*METRICS, "novelty", "coverage")
 SEEN = ("masked", "kept")
-"""What happens to items of the history in a ranking."""
+"""How items of the history are treated in a ranking."""
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -182,8 +182,8 @@ class Rankings:
 
     Attributes:
         rows: rows of the matrices.
-        answers: their best columns, best first; -1 if there are fewer.
-        judged: the answers compared with the held-out columns.
+        answers: their best columns, best first, padded with -1.
+        judged: the rankings compared with the held-out columns.
     """
 
     rows: Rows

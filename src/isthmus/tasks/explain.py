@@ -68,7 +68,7 @@ def _by_event(model: nn.Module, inputs: Tensors, column: int) -> tuple[Tensor, T
         items = torch.cat([own for (own, _), _ in found])
         return items, torch.cat([parts.float() * factor for (_, parts), factor in found])
     ranker, inputs = ranker_of(model), read_by(model, inputs)
-    # A linear model makes a weighed bag of what it reads.
+    # A linear model converts its input to a weighted bag.
     bags = ranker.prepare(inputs) if is_linear(ranker) else inputs
     if isinstance(bags, Bags):
         return bags.indices, contributions(ranker, bags, column)
@@ -76,7 +76,7 @@ def _by_event(model: nn.Module, inputs: Tensors, column: int) -> tuple[Tensor, T
 
 
 def _left_out(ranker: Ranker, tokens: TokenRows, column: int) -> tuple[Tensor, Tensor]:
-    """How much the score decreases without each event."""
+    """The decrease of the score without each event."""
     length = int(tokens.mask.sum())
     columns = torch.tensor([column], device=tokens.device)
     whole = ranker.scores(ranker.prepare(tokens), columns)[:, 0]
@@ -84,7 +84,7 @@ def _left_out(ranker: Ranker, tokens: TokenRows, column: int) -> tuple[Tensor, T
     rest = torch.arange(length, device=tokens.device).expand(length, -1)[stays].view(length, -1)
     mask = torch.ones_like(rest, dtype=torch.bool)
     if length == 1:
-        # Nothing is left: a row of padding, as for every empty history.
+        # The history is empty then, which is a row of padding.
         rest, mask = rest.new_zeros(1, 1), mask.new_zeros(1, 1)
     ids = tokens.ids[0, :length]
     times = None if tokens.times is None else tokens.times[0, rest]

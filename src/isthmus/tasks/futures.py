@@ -1,4 +1,4 @@
-"""What may come next: rows of tokens continued by drawing from a model that predicts each token from those before."""
+"""Samples continuations of token rows from a model that predicts each token from the previous ones."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from isthmus.errors import InputError, SettingError
 from isthmus.tasks.surprise import tokens_of
 
 AT_A_TIME = 256
-"""Rows that are continued together."""
+"""Number of rows that are continued together."""
 
 
 @torch.no_grad()
@@ -26,23 +26,23 @@ def sample_futures(
     temperature: float = 1.0,
     new: bool = False,
 ) -> Int64[Tensor, "batch steps"]:
-    """Continue each row, one token after the other: each is drawn from the softmax over all tokens, given the row and
-    what was drawn before. Where the state of a model is a code, that is drawn, too.
+    """Continue each row token by token. Each token is sampled from the softmax over all tokens, given the row and the
+    tokens sampled before. For variational models the code is sampled, too.
 
     Args:
         model: a model with a causal encoder, whose states predict the next token.
-        rows: on the model's device, each with a token at least.
-        steps: how many tokens are drawn.
-        generator: on the model's device.
-        temperature: divides the scores; below 1 likely tokens become likelier.
-        new: draw no token twice, and none of the row.
+        rows: rows with at least one token, on the model's device.
+        steps: number of tokens to sample.
+        generator: random generator on the model's device.
+        temperature: divides the scores; below 1, probable tokens become more probable.
+        new: sample each token at most once, and no tokens of the row.
 
     Returns:
         Token ids, on the model's device.
 
     Raises:
-        SettingError: a model that predicts no next token, or that needs the times of tokens; a temperature of 0 or
-            less; with ``new`` more steps than there are other tokens.
+        SettingError: a model that does not predict the next token, or that needs the times of tokens; a temperature of
+            0 or less; with ``new``, more steps than there are other tokens.
         InputError: a row without tokens.
     """
     _check(model, rows, steps, temperature, new)
@@ -72,7 +72,7 @@ def _continued(
 
 
 def _longer(rows: TokenRows, drawn: Int64[Tensor, "batch one"], model: Autoencoder) -> TokenRows:
-    """The rows with one token more each, as much of them as the model reads."""
+    """The rows with one more token each, cut to the length that the model reads."""
     lengths = rows.mask.sum(1, keepdim=True)
     ids, mask = (torch.cat([of, torch.zeros_like(of[:, :1])], 1) for of in (rows.ids, rows.mask))
     wider = TokenRows(ids.scatter(1, lengths, drawn), mask.scatter(1, lengths, True))

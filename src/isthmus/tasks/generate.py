@@ -16,7 +16,7 @@ from isthmus.tasks.beams import beam_search
 from isthmus.tasks.stepwise import Nucleus, Stepwise, likeliest, one_by_one
 
 MOST_BEAMS = 10_000
-"""Each step keeps and compares so many prefixes of each row."""
+"""Maximum number of prefixes of each row that are kept and compared in each step."""
 
 
 @torch.no_grad()

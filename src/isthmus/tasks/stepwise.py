@@ -70,7 +70,7 @@ def one_by_one(steps: Stepwise, codes: Float[Tensor, "batch code"], choose: Choo
 
     Args:
         steps: the decoder, step by step.
-        codes: one for each row.
+        codes: one code per row.
         choose: chooses a token for each row from its log probabilities.
 
     Returns:
@@ -124,7 +124,7 @@ class Nucleus:
         kind = torch.float64 if has_float64(place) else torch.float32
         uniform = torch.rand(len(ends), 1, dtype=kind, device=place, generator=self.generator)
         places = torch.searchsorted(ends, uniform.to(ends) * ends[:, -1:], right=True)
-        # Rounding may reach the very end, where tokens have probability 0.
+        # Because of rounding, the search may end at tokens with probability 0.
         last = (kept > 0).sum(1, keepdim=True) - 1
         return tokens.gather(1, places.minimum(last))[:, 0].to(log_probs.device)
 

@@ -1,4 +1,4 @@
-"""How unexpected each token of a row is to a model that predicts it from those before it."""
+"""The surprise of each token of a row under a model that predicts it from the previous ones."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from isthmus.errors import SettingError
 from isthmus.sources import next_tokens
 
 AT_A_TIME = 256
-"""Rows that are computed together."""
+"""Number of rows that are computed together."""
 
 
 def tokens_of(model: Autoencoder) -> Tokens:
-    """What a model of order reads.
+    """The input layout of a sequence model.
 
     Raises:
-        SettingError: the model is none.
+        SettingError: not a sequence model.
     """
     if not isinstance(model.signal, Tokens):
         raise SettingError("a model that does not read items in order", expected="a model that predicts the next one")
@@ -27,17 +27,17 @@ def tokens_of(model: Autoencoder) -> Tokens:
 
 
 def surprise(model: Autoencoder, rows: TokenRows) -> Float[Tensor, "batch steps"]:
-    """−log p of each token given those before it in its row, nats; NaN for the first token of a row and for padding.
+    """−log p of each token given the previous ones, in nats; NaN for the first token of a row and for padding.
 
     Args:
         model: a model with a causal encoder, whose states predict the next token.
-        rows: on the model's device, at most as long as the model reads.
+        rows: rows on the model's device, not longer than the model reads.
 
     Returns:
-        On the CPU; higher is more unexpected.
+        Values on the CPU; higher is more unexpected.
 
     Raises:
-        SettingError: a model that predicts no next token.
+        SettingError: a model that does not predict the next token.
     """
     tokens_of(model)
     parts = [rows.part(start, start + AT_A_TIME) for start in range(0, rows.size, AT_A_TIME)]

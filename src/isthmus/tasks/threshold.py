@@ -91,7 +91,7 @@ class Threshold:
 
 
 def _quantile(scores: Float64[Tensor, " rows"], share: float) -> float:
-    # torch.quantile takes no more than 2²⁴ numbers.
+    # torch.quantile accepts at most 2²⁴ numbers.
     return float(np.quantile(scores.numpy(), 1 - share))
 
 

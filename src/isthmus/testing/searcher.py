@@ -35,12 +35,12 @@ def brute_force(
 
     Args:
         scores: of all rows for each query; higher is nearer.
-        k: answers a query.
+        k: number of results per query.
         exclude: rows that must not answer, a list for each query.
         allow: the only rows that may, a list for each query.
 
     Returns:
-        Rows and scores by falling score, equal scores by rising row, -1 and -inf to fill up.
+        Rows and scores by falling score, ties by ascending row, -1 and -inf to fill up.
     """
     rows, values = [], []
     for query, line in enumerate(scores.tolist()):
@@ -56,8 +56,8 @@ def similarity(queries: Float[Tensor, "batch width"], vectors: Float[Tensor, "ro
     """All scores in float64, by the definition of the metric; a zero vector has cosine 0 with everything.
 
     Args:
-        queries: one a row.
-        vectors: one a row.
+        queries: one query per row.
+        vectors: one vector per row.
         metric: "ip" inner product, "cosine", or "l2" the negative squared distance.
 
     Returns:
@@ -139,7 +139,7 @@ class SearcherContract(ABC):
             assert own[len(there) :].tolist() == [float("-inf")] * (k - len(there))
             torch.testing.assert_close(own[: len(there)], scores[query, there].double(), atol=1e-4, rtol=1e-4)
             pairs = list(zip((-own).tolist(), there, strict=False))
-            assert pairs == sorted(pairs), "best first, equal scores by rising row"
+            assert pairs == sorted(pairs), "best first, ties by ascending row"
             hits += len(set(there) & set(expected))
         if self.recall == 1.0:
             assert found.rows.tolist() == rows

@@ -1,1 +1,1 @@
-"""One training loop for all domains: plan (what is trained), run (how it is run), trainer."""
+"""One training loop for all domains: plan (phases and optimiser), run (device, seed, checkpoints), trainer."""

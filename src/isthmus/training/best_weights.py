@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from isthmus.bundle.tensors import load_state, own_tensors, state_of
-from isthmus.training.checkpoint import CheckpointStore
+from isthmus.training.checkpoint import Store
 
 TIMES_AS_MUCH = 2
 """A copy is kept on a device that has room for so many: training needs memory too."""
@@ -26,7 +26,7 @@ class BestWeights:
         store: where they are written.
     """
 
-    store: CheckpointStore
+    store: Store
     _epoch: int | None = None
     _copies: dict[str, Tensor] = field(default_factory=dict)
     _written: bool = True

@@ -16,7 +16,7 @@ import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 import torch
 from safetensors.torch import load_file
@@ -53,6 +53,26 @@ class TrainingState:
     model: nn.Module
     optimizer: torch.optim.Optimizer
     generators: Mapping[str, Generator]
+
+
+@runtime_checkable
+class Store(Protocol):
+    """Keeps the checkpoints and the best weights of a training. The methods are those of ``CheckpointStore``."""
+
+    def check_empty(self) -> None:
+        """Refuse a directory with checkpoints of an earlier training."""
+
+    def save(self, epoch: int, state: TrainingState, history: History) -> None:
+        """Write a checkpoint."""
+
+    def resume(self, state: TrainingState) -> tuple[int, History]:
+        """Load the newest one; 0 epochs without one."""
+
+    def keep_best(self, epoch: int, tensors: Mapping[str, Tensor]) -> None:
+        """Write the weights of the best epoch so far."""
+
+    def load_best(self, epoch: int, model: nn.Module) -> None:
+        """Put them into the model."""
 
 
 class CheckpointStore:
@@ -123,6 +143,7 @@ class CheckpointStore:
         """
         found = self._checkpoints()
         for directory in found:
+            check_whole(directory)
             try:
                 saved = bundle.read(directory)
                 history = History.from_json(json.loads(saved.documents["history.json"]))
@@ -200,6 +221,25 @@ class CheckpointStore:
             number = old.name.removeprefix("best-").removesuffix(".safetensors")
             if number.isdigit() and int(number) not in needed:
                 remove(old)
+
+
+PARTS = "parts.json"
+"""The file in which a checkpoint that several processes wrote says of what it consists."""
+
+
+def check_whole(checkpoint: Path) -> None:
+    """Refuse a checkpoint that several processes wrote together.
+
+    Raises:
+        SettingError: this is one.
+    """
+    if (checkpoint / PARTS).exists():
+        raise SettingError(
+            f"{checkpoint} was written by a training with tables cut by rows",
+            expected="a checkpoint of one process",
+            remedy="resume with shard='rows'; torchrun --nproc-per-node 1 suffices",
+            option="resume with --shards rows; torchrun --nproc-per-node 1 suffices",
+        )
 
 
 def _epoch_of(settings: Mapping[str, Any], history: History) -> int:

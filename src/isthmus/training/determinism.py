@@ -1,7 +1,7 @@
-"""Operations whose results are the same in every run, where PyTorch has them; others are refused.
+"""Restricts training to deterministic operations, where PyTorch has them; others raise an error.
 
-On a CPU every model is trained to the same bits by the same seed, so this changes nothing there but the speed of some
-operations. On CUDA, operations that add numbers in the order in which threads arrive give other bits in every run.
+On a CPU, the same seed always gives the same bits, so there this only affects the speed of some operations. On CUDA,
+operations that add numbers in the order in which threads arrive give different bits in every run.
 """
 
 from __future__ import annotations
@@ -15,15 +15,15 @@ import torch
 from isthmus.errors import SettingError
 
 WORKSPACE = "CUBLAS_WORKSPACE_CONFIG"
-"""Environment variable with which cuBLAS keeps to one order; it is read when the process first multiplies on CUDA."""
+"""Environment variable that makes cuBLAS deterministic; it is read at the first matrix product on CUDA."""
 
 FIXED = (":4096:8", ":16:8")
-"""Its values that do so."""
+"""Its deterministic values."""
 
 
 @contextmanager
 def deterministic(wanted: bool) -> Iterator[None]:
-    """While inside, if wanted, only operations with a fixed result; the process has its settings back afterwards.
+    """If wanted, allow only deterministic operations inside the block; the previous settings are restored afterwards.
 
     Raises:
         SettingError: an operation of the model has no deterministic form on its device.
@@ -35,7 +35,7 @@ def deterministic(wanted: bool) -> Iterator[None]:
     workspace = os.environ.get(WORKSPACE)
     if workspace not in FIXED:
         os.environ[WORKSPACE] = FIXED[0]
-    # Memory that is never read need not be filled.
+    # Uninitialised memory that is never read need not be filled.
     _set((True, False, True, False, False))
     try:
         yield

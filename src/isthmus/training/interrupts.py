@@ -48,12 +48,27 @@ class StopRequest:
     def __init__(self, limit: int = THIRD) -> None:
         self.signals, self.number = 0, int(signal.SIGINT)
         self._limit, self._waiting = limit, limit == FIRST
+        self._agreed: Callable[[bool], bool] | None = None
         self._told: list[Callable[[], str]] = []
 
     @property
     def requested(self) -> bool:
-        """Whether a signal arrived."""
-        return self.signals > 0
+        """Whether a signal arrived; of several processes, at any of them."""
+        return self.signals > 0 if self._agreed is None else self._agreed(self.signals > 0)
+
+    @contextmanager
+    def jointly(self, agreed: Callable[[bool], bool]) -> Iterator[None]:
+        """Inside this context several processes do the same and wait for each other: no signal raises an exception,
+        and all of them decide together before each step and each piece of work whether it is still to be done.
+
+        Args:
+            agreed: whether something is so in any process; all ask at the same time.
+        """
+        before, self._agreed = self._agreed, agreed
+        try:
+            yield
+        finally:
+            self._agreed = before
 
     @contextmanager
     def telling(self, kept: Callable[[], str]) -> Iterator[None]:
@@ -105,10 +120,15 @@ class StopRequest:
         Raises:
             StoppedError: they have.
         """
-        if self.signals >= self._limit:
+        if self._agreed is None and self.signals >= self._limit:
             raise StoppedError(self.number)
 
     def _limited(self, work: Callable[[], object], limit: int) -> bool:
+        if self._agreed is not None:
+            if self._agreed(self.signals >= limit):
+                return False
+            work()
+            return True
         # None of this is in a finally clause, from which a signal would escape.
         before = self._limit
         try:

@@ -1,4 +1,4 @@
-"""What is trained and how; device, seed and similar settings are in ``run``."""
+"""Training plans: phases and the optimiser; device, seed and similar settings are in ``run``."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ class Plan:
         clip: maximum L2 norm of the whole gradient; None for no limit.
         patience: epochs without a better validation score before training stops; None trains to the end.
         rowwise: whether sparse gradients only update their rows (``sparse_adam.RowwiseAdam``).
-        capturable: whether a step does the same to tensors each time, whatever the batch: it waits for no device, keeps
-            nothing in Python (a counter, a switch), draws from the trainer's generator alone, and its schedules take
-            the progress as a tensor. Such steps may be captured in a CUDA graph; one that only seems to be like this is
-            repeated wrongly.
+        capturable: whether a step does the same tensor operations for every batch: it never synchronises with the
+            device, keeps no state in Python (counters, switches), draws only from the trainer's generator, and its
+            schedules accept the progress as a tensor. Such steps may be captured in a CUDA graph; if a step does not
+            meet these conditions, its replay is wrong.
     """
 
     phases: tuple[Phase, ...]

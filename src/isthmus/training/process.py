@@ -1,12 +1,12 @@
-"""What training changes of the process: freed memory is kept for the next step, and denormal numbers count as zero.
+"""Process settings during training: freed memory is kept for the next step, and denormal numbers are flushed to zero.
 
 A step frees and allocates gradients of the size of the tables. By default the C library returns blocks of that size to
-the system at once, and the next step pays for touching every page anew: a quarter of a step on CPU. The price is that
-resident memory is a few tables higher while training lasts, for not every freed block fits the next one.
+the system immediately, and the next step has to map every page again, which takes a quarter of a step on CPU. The cost
+is that resident memory is a few tables higher during training, because not every freed block fits the next one.
 
-Numbers below 1.2e-38 are denormal in fp32, and many processors take a hundred times longer over one. Gradients that
-fade along a sequence and the moments of weights that are rarely used end there: an epoch of an LSTM took 120 s instead
-of 13. Nothing is lost by taking them for zero, for Adam divides by at least 1e-8.
+Numbers below 1.2e-38 are denormal in fp32, and many processors are a hundred times slower with them. Gradients that
+vanish along a sequence and the moments of rarely used weights become denormal: an epoch of an LSTM took 120 s instead
+of 13. Flushing them to zero loses nothing, because Adam divides by at least 1e-8.
 """
 
 from __future__ import annotations
@@ -51,11 +51,11 @@ def keep_freed_memory() -> Iterator[None]:
 
 @contextmanager
 def denormals_as_zero() -> Iterator[None]:
-    """While inside, denormal numbers count as zero in this thread and in those that share its work on the CPU.
+    """Inside this context, denormal numbers are flushed to zero in this thread and in its worker threads on the CPU.
 
-    It is a state of each thread, which new threads inherit: therefore those of OpenMP are ended on the way in and on
-    the way out, which takes a tenth of a millisecond. Where that cannot be done (without Linux and OpenMP 5) nothing
-    changes, so that all threads compute alike.
+    This is a state of each thread that new threads inherit, so the OpenMP threads are ended on entry and exit, which
+    takes a tenth of a millisecond. If that is not possible (it needs Linux and OpenMP 5), nothing changes, so that all
+    threads compute in the same way.
     """
     renew = _renewal_of_threads()
     if renew is None or _denormals_are_zero() or not torch.set_flush_denormal(True):
@@ -75,12 +75,12 @@ def _denormals_are_zero() -> bool:
 
 @cache
 def _renewal_of_threads() -> Callable[[], object] | None:
-    """Ends the threads that this one shares its work with; None where torch has no such threads, or they stay."""
+    """A function that ends the worker threads of this one; None if torch has none, or they cannot be ended."""
     library = Path(torch.__file__).parent / "lib" / "libtorch_cpu.so"
     if sys.platform != "linux" or not library.exists():
         return None
     try:
-        # Through torch's library: other packages bring an OpenMP of their own.
+        # Through torch's library, because other packages bring their own OpenMP.
         pause = ctypes.CDLL(str(library)).omp_pause_resource_all
     except (OSError, AttributeError):
         return None

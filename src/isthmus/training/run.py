@@ -51,6 +51,8 @@ class Run:
             end of the plan.
         deterministic: use only operations that give the same bits in every run, where PyTorch has them, and refuse
             others; on a CPU all do. See the guide "Control the training" for what holds on CUDA without it.
+        shard: None trains in this process; "rows" cuts the item tables by rows over the processes that ``torchrun``
+            started, see the guide "When one machine is not enough".
         log: called with the record of each epoch, see ``isthmus.training.loggers``; from then on a part of
             ``progress``.
     """
@@ -66,12 +68,15 @@ class Run:
     until: int | None = None
     graphs: bool | str = "auto"
     deterministic: bool = False
+    shard: str | None = None
     log: InitVar[Log | None] = None
 
     def __post_init__(self, log: Log | None) -> None:
         if not (isinstance(self.device, str) and self.device == "auto"):
             parsed_device(self.device)
         choice("precision", self.precision, ("auto", "fp32", "bf16"))
+        if self.shard is not None:
+            choice("shard", self.shard, ("rows",))
         plain: dict[str, Any] = {"seed": checked_seed(self.seed), "every": whole("every", self.every, least=1)}
         plain["resume"] = flag("resume", self.resume)
         if not (isinstance(self.graphs, str) and self.graphs == "auto"):
@@ -106,13 +111,14 @@ class Run:
         time_limit: float | None = None,
         log: Log | None = None,
         *,
+        shard: str | None = None,
         default: Run | None = None,
     ) -> Run:
         """Combine the keywords of a ``fit`` into one object.
 
         Args:
             run: a ``Run`` that was given instead of the keywords.
-            seed, device, precision, checkpoints, resume, time_limit: as in ``Run``.
+            seed, device, precision, checkpoints, resume, time_limit, shard: as in ``Run``.
             progress: whether to show the progress, or an object that receives it.
             log: called with the record of each epoch.
             default: defaults of the keywords, if they differ from ``Run()``.
@@ -125,10 +131,10 @@ class Run:
         """
         place = None if checkpoints is None else path_of("checkpoints", checkpoints)
         shown = NoProgress() if run is not None else as_progress(progress)
-        given = cls(device, seed, precision, shown, place, resume=resume, time_limit=time_limit, log=log)
+        given = cls(device, seed, precision, shown, place, resume=resume, time_limit=time_limit, log=log, shard=shard)
         if run is None:
             return given
-        usual, names = default or cls(), ("seed", "device", "precision", "checkpoints", "resume", "time_limit")
+        usual, names = default or cls(), ("seed", "device", "precision", "checkpoints", "resume", "time_limit", "shard")
         twice = [name for name in names if getattr(given, name) != getattr(usual, name)]
         twice += ([] if progress is True else ["progress"]) + ([] if log is None else ["log"])
         if twice:

@@ -1,5 +1,5 @@
-"""One training loop for all autoencoders. It handles sources, batches and steps, but no domains, files, metrics,
-distributed training or printing."""
+"""One training loop for all autoencoders. It handles sources, batches and steps, but no domains, files, metrics or
+printing. Whether other processes train with this one is known to its placement (``isthmus.core.placement``)."""
 
 from __future__ import annotations
 
@@ -15,12 +15,13 @@ from torch import Tensor
 
 from isthmus.batch import Batch
 from isthmus.core.autoencoder import Autoencoder
+from isthmus.core.placement import current
 from isthmus.disk import private_folder
 from isthmus.errors import BudgetError, InputError, NonFiniteLossError
 from isthmus.machine.devices import sent
 from isthmus.protocols import PartName, Phase, Source
 from isthmus.training.best_weights import BestWeights
-from isthmus.training.checkpoint import CheckpointStore, TrainingState
+from isthmus.training.checkpoint import CheckpointStore, Store, TrainingState
 from isthmus.training.history import History
 from isthmus.training.interrupts import StopRequest, interruptible
 from isthmus.training.plan import Plan
@@ -68,7 +69,7 @@ def train(
     if len(source) == 0:
         raise InputError("a source without rows", expected="at least one row to train on")
     run = run or Run()
-    with _store(run) as store:
+    with _store(run, model) as store:
         return _Training(model, source, plan, run, validation, store).go()
 
 
@@ -113,8 +114,9 @@ class _Training:
         plan: Plan,
         run: Run,
         validation: Validation | None,
-        store: CheckpointStore,
+        store: Store,
     ) -> None:
+        self.placement = current()
         self.device = run.torch_device()
         self.model, self.source = model.to(self.device), source.to(self.device)
         self.lengths = source.lengths.cpu()
@@ -290,7 +292,8 @@ class _Training:
         return self.stepper.step(batch, done.phase, Pace(rate, progress), checked=check, held=stop.held)
 
     def _late(self) -> bool:
-        self.history.out_of_time = time.perf_counter() > self.deadline
+        if self.run.time_limit is not None:
+            self.history.out_of_time = self.placement.any(time.perf_counter() > self.deadline)
         return self.history.out_of_time
 
     def _progress(self) -> float:
@@ -333,6 +336,8 @@ class _Training:
 
     def _finish_anyway(self) -> None:
         """As ``_finish``; what goes wrong here must not hide what ended the training."""
+        if not self.placement.recovers:
+            return
         try:
             self._finish()
         except Exception as error:
@@ -357,9 +362,10 @@ class _Training:
 
 
 @contextmanager
-def _store(run: Run) -> Iterator[CheckpointStore]:
+def _store(run: Run, model: Autoencoder) -> Iterator[Store]:
     if run.checkpoints is not None:
-        yield CheckpointStore(run.checkpoints)
+        store: Store = current().store(model, run.checkpoints, CheckpointStore)
+        yield store
         return
     with private_folder("isthmus-training") as directory:
         yield CheckpointStore(directory, durable=False)

@@ -39,7 +39,7 @@ class TakenTimes:
     Attributes:
         numbers: one for each row that was kept.
         unit: what they count.
-        missing: rows that have none; None where there are none of that sort.
+        missing: rows that have none; None if there are none of that sort.
     """
 
     numbers: Times

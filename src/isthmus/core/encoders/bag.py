@@ -11,6 +11,7 @@ from isthmus.batch import Tensors, require_bags
 from isthmus.capabilities import AffineLayer
 from isthmus.core.ops.bags import bag_sum, sparse_bag_sum
 from isthmus.core.ops.layers import ACTIVATIONS, Mlp, small_bias, xavier
+from isthmus.core.placement import Rows, current
 
 
 class BagEncoder(nn.Module):
@@ -34,7 +35,8 @@ class BagEncoder(nn.Module):
         sparse_gradient: bool = False,
     ) -> None:
         super().__init__()
-        self.table = xavier(width, sizes[0], generator)
+        self.rows = current().rows(width)
+        self.table = xavier(width, sizes[0], generator, self.rows)
         self.bias = small_bias(sizes[0], generator)
         self.mlp = Mlp(sizes, generator=generator, activation=activation, activate_last=activate_last)
         self.sum = sparse_bag_sum if sparse_gradient else bag_sum
@@ -42,7 +44,7 @@ class BagEncoder(nn.Module):
 
     def enter(self, inputs: Tensors) -> Float[Tensor, "batch entered"]:
         """The sum of the item vectors of each bag."""
-        return self.sum(self.table, require_bags(inputs, "a bag encoder"))
+        return self.rows.total(self.sum(self.table, self.rows.own(require_bags(inputs, "a bag encoder"))))
 
     def trunk(self, entered: Float[Tensor, "batch entered"], inputs: Tensors | None) -> Float[Tensor, "batch hidden"]:
         """The rest of the encoder."""
@@ -57,6 +59,10 @@ class BagEncoder(nn.Module):
     def input_weights(self) -> Float[Tensor, "width entered"]:
         """The table of item vectors, shape [items, entered]."""
         return self.table
+
+    def tables(self) -> dict[str, Rows]:
+        """The table of item vectors, see ``isthmus.core.placement``."""
+        return {"table": self.rows}
 
     def affine_layers(self) -> tuple[AffineLayer, ...]:
         """The sum of item vectors, and the layers of the MLP."""

@@ -10,6 +10,7 @@ from isthmus.batch import Tensors, TokenRows, Tokens
 from isthmus.core.ops.attention import Block, check_length
 from isthmus.core.ops.layers import SeededDropout, uniform
 from isthmus.core.ops.token_embeddings import BOUND, token_rows, widened
+from isthmus.core.placement import Rows, current
 from isthmus.errors import InputError
 
 GAPS = 64
@@ -58,7 +59,8 @@ class CausalEncoder(nn.Module):
     ) -> None:
         super().__init__()
         self.signal, self.width, self.timed = signal, width, timed
-        self.table = uniform(signal.vocabulary, width, bound=BOUND, generator=generator)
+        self.rows = current().rows(signal.vocabulary)
+        self.table = uniform(signal.vocabulary, width, bound=BOUND, generator=generator, placed=self.rows)
         self.positions = uniform(signal.length, width, bound=BOUND, generator=generator)
         self.gaps = uniform(GAPS, width, bound=BOUND, generator=generator) if timed else None
         self.dropout = SeededDropout(dropout, generator)
@@ -75,7 +77,7 @@ class CausalEncoder(nn.Module):
             InputError: tokens without times, for an encoder that reads them.
         """
         rows = token_rows(inputs)
-        entered = nn.functional.embedding(rows.ids, self.table)
+        entered = self.rows.lookup(self.table, rows.ids)
         if self.gaps is None:
             return entered
         if rows.times is None:
@@ -104,6 +106,10 @@ class CausalEncoder(nn.Module):
         starts = range(0, batch, rows)
         parts = [None if inputs is None else inputs.part(start, min(batch, start + rows)) for start in starts]
         return torch.cat([self._states(entered[a : a + rows], part) for a, part in zip(starts, parts, strict=True)])
+
+    def tables(self) -> dict[str, Rows]:
+        """The table of token vectors, see ``isthmus.core.placement``."""
+        return {"table": self.rows}
 
     def _states(self, entered: Tensor, inputs: Tensors | None) -> Tensor:
         batch, steps, _ = entered.shape

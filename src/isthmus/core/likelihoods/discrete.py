@@ -15,6 +15,7 @@ from torch.utils.checkpoint import checkpoint
 from isthmus.batch import Bags, Tensors, Values, require_bags, require_tokens
 from isthmus.core.ops.bags import bag_sum
 from isthmus.core.ops.softmax import multinomial_log_prob
+from isthmus.core.placement import rows_of
 from isthmus.errors import SettingError
 from isthmus.protocols import RankingReadout, Readout
 
@@ -32,9 +33,8 @@ class Multinomial:
         self, readout: RankingReadout, decoded: Tensor, targets: Tensors, *, generator: Generator | None = None
     ) -> Float[Tensor, " batch"]:
         """log p(targets | decoded)."""
-        return multinomial_log_prob(
-            decoded, readout.weight, readout.bias, require_bags(targets, "a multinomial likelihood")
-        )
+        bags = require_bags(targets, "a multinomial likelihood")
+        return multinomial_log_prob(decoded, readout.weight, readout.bias, bags, rows=rows_of(readout))
 
     def mean(self, readout: RankingReadout, decoded: Tensor) -> Float[Tensor, "batch width"]:
         """Probabilities of the items, which sum to one."""
@@ -52,7 +52,7 @@ class Multinomial:
             One sample for each row.
         """
         drawn = torch.multinomial(self.mean(readout, decoded), 1, generator=generator)
-        return F.one_hot(drawn[:, 0], len(readout.weight)).to(decoded.dtype)
+        return F.one_hot(drawn[:, 0], rows_of(readout).width).to(decoded.dtype)
 
 
 class Categorical:

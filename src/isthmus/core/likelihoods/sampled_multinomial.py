@@ -23,6 +23,7 @@ from jaxtyping import Float, Float64, Int64
 from torch import Generator, Tensor, nn
 
 from isthmus.batch import Bags, Tensors, require_bags
+from isthmus.core import placement
 from isthmus.core.likelihoods.discrete import Multinomial
 from isthmus.core.ops.bags import rows_of
 from isthmus.core.ops.sampled_softmax import sampled_log_prob
@@ -118,15 +119,22 @@ class SampledMultinomial(nn.Module):
         self.strata = self.strata.to(bags.indices.device)
         drawn = self.strata.draw(generator)
         touched = distinct(torch.cat([bags.indices, drawn]))[0][: len(self.counts)]
-        weight = rows_of(readout.weight, touched, sparse=self.sparse_gradient)
-        bias = rows_of(readout.bias, touched, sparse=self.sparse_gradient)
-        own = Bags(torch.searchsorted(touched, bags.indices), bags.offsets, bags.weights)
         from_batch = self.from_batch and self.rows > 0 and bags.size * len(touched) <= MOST_LOGITS
         columns = touched if from_batch else drawn
         log_chance = self._log_chance(columns, bags.size - 1 if from_batch else 0)
         if columns.device.type != "cpu":
             log_chance[1:].masked_fill_(columns[1:] == columns[:-1], torch.inf)
-        return sampled_log_prob(decoded, weight, bias, own, torch.searchsorted(touched, columns), log_chance)
+        rows = placement.rows_of(readout)
+        touched = rows.places(touched[rows.within(touched)])
+        weight = rows_of(readout.weight, touched, sparse=self.sparse_gradient)
+        bias = rows_of(readout.bias, touched, sparse=self.sparse_gradient)
+        here = rows.own(bags)
+        own = Bags(torch.searchsorted(touched, here.indices), here.offsets, here.weights)
+        some = rows.within(columns)
+        places = torch.searchsorted(touched, rows.places(columns[some]))
+        return sampled_log_prob(
+            decoded, weight, bias, own, places, log_chance[some], totals=bags.totals(), rows=rows
+        )  # fmt: skip
 
     def mean(self, readout: RankingReadout, decoded: Tensor) -> Float[Tensor, "batch width"]:
         """Probabilities over all items, computed without sampling."""

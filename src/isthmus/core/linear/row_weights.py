@@ -52,7 +52,7 @@ class RowWeights:
         return rows if further is None else csr_array(vstack([rows, further], format="csr"))
 
     def features(self, features: csr_array | None, dtype: npt.DTypeLike) -> csr_array | None:
-        """The rows that features add; None where they do not count. Raises what ``joined`` raises."""
+        """The rows that features add; None where they do not count. Raises the errors of ``joined``."""
         if not self.feature_weight:
             return None
         if features is None:

@@ -10,6 +10,7 @@ import torch
 from torch import Generator, Tensor, nn
 
 from isthmus.capabilities import AffineLayer
+from isthmus.core.placement import AllRows, Rows
 from isthmus.errors import SettingError
 
 Activation = Callable[[Tensor], Tensor]
@@ -32,21 +33,43 @@ BIAS_DEVIATION = 0.001
 """Biases start as truncated normal numbers of this deviation, as in the code of Liang et al. 2018."""
 
 
-def xavier(rows: int, columns: int, generator: Generator) -> nn.Parameter:
-    """A matrix [rows, columns] of Glorot & Bengio's (2010) uniform numbers."""
-    weight = torch.empty(rows, columns)
-    return nn.Parameter(nn.init.xavier_uniform_(weight, generator=generator))
+def xavier(rows: int, columns: int, generator: Generator, placed: Rows | None = None) -> nn.Parameter:
+    """A matrix [rows, columns] of Glorot & Bengio's (2010) uniform numbers.
+
+    Args:
+        rows, columns: of the whole matrix.
+        generator: draws the numbers.
+        placed: where the rows are; None for here.
+
+    Returns:
+        The rows that are here.
+    """
+    # The sum is a float first, as in torch's own function.
+    bound = math.sqrt(3.0) * math.sqrt(2.0 / float(rows + columns))
+    placed = placed or AllRows(rows)
+    return placed.table(lambda weight: weight.uniform_(-bound, bound, generator=generator), columns)
 
 
-def small_bias(size: int, generator: Generator) -> nn.Parameter:
-    """A vector [size] near zero."""
-    bias = torch.empty(size)
-    return nn.Parameter(nn.init.trunc_normal_(bias, std=BIAS_DEVIATION, generator=generator))
+def small_bias(size: int, generator: Generator, placed: Rows | None = None) -> nn.Parameter:
+    """A vector [size] near zero, or the part of it that is here."""
+    placed = placed or AllRows(size)
+    return placed.table(lambda bias: nn.init.trunc_normal_(bias, std=BIAS_DEVIATION, generator=generator))
 
 
-def uniform(*shape: int, bound: float, generator: Generator) -> nn.Parameter:
-    """Numbers from U(−bound, bound)."""
-    return nn.Parameter(torch.empty(*shape).uniform_(-bound, bound, generator=generator))
+def uniform(*shape: int, bound: float, generator: Generator, placed: Rows | None = None) -> nn.Parameter:
+    """Numbers from U(−bound, bound).
+
+    Args:
+        shape: of the whole tensor.
+        bound: of the numbers.
+        generator: draws them.
+        placed: where the rows are; None for here.
+
+    Returns:
+        The rows that are here.
+    """
+    placed = placed or AllRows(shape[0])
+    return placed.table(lambda tensor: tensor.uniform_(-bound, bound, generator=generator), *shape[1:])
 
 
 def linear(inputs: int, outputs: int, generator: Generator) -> nn.Linear:

@@ -22,6 +22,7 @@ from torch.autograd.function import once_differentiable
 from isthmus.batch import Bags
 from isthmus.core.ops.bags import transposed_sums, weighted_sums
 from isthmus.core.ops.softmax import multiplied
+from isthmus.core.placement import AllRows, Rows
 
 ENTRIES = 16384
 """Entries whose logits are computed at a time: two blocks of rows are gathered for them."""
@@ -34,6 +35,9 @@ def sampled_log_prob(
     targets: Bags,
     negatives: Int64[Tensor, " drawn"],
     log_chance: Float[Tensor, " drawn"],
+    *,
+    totals: Float[Tensor, " batch"] | None = None,
+    rows: Rows | None = None,
 ) -> Float[Tensor, " batch"]:
     """Estimated log-likelihood of bags, nats a row, the multinomial coefficient left out. A bag without entries has 0.
 
@@ -43,21 +47,34 @@ def sampled_log_prob(
         negatives: places of the negatives among those rows, ascending.
         log_chance: what is subtracted from a negative's logits: the log of its chance to be among them. Infinity for
             places that stand there once more.
+        totals: of the weights of whole bags, where ``targets`` are those entries of them whose rows are here.
+        rows: where the rows of the whole table are; None for here.
+
+    Returns:
+        [batch], nats, higher is more probable.
     """
     device = decoded.device.type
     autocast = torch.is_autocast_enabled(device)
     product = torch.get_autocast_dtype(device) if autocast else weight.dtype
     bags = targets.reweighted(targets.weights.detach().to(weight.dtype))
+    rows = rows or AllRows(len(weight))
+    drawn = _Drawn(
+        negatives, log_chance.to(weight.dtype), bags.totals() if totals is None else totals.to(weight.dtype), rows
+    )
     with torch.autocast(device, enabled=False):
         log_prob: Tensor = _Sampled.apply(  # type: ignore[no-untyped-call]
-            decoded.to(weight.dtype), weight, bias, bags, _Drawn(negatives, log_chance.to(weight.dtype)), product
+            rows.handed(decoded.to(weight.dtype)), weight, bias, bags, drawn, product
         )
     return log_prob
 
 
 class _Drawn(NamedTuple):
+    """What is drawn for a batch, and what is known of all rows."""
+
     places: Tensor
     log_chance: Tensor
+    totals: Tensor
+    all_rows: Rows
 
 
 class _Sampled(torch.autograd.Function):
@@ -65,18 +82,19 @@ class _Sampled(torch.autograd.Function):
     def forward(
         ctx: Any, decoded: Tensor, weight: Tensor, bias: Tensor, targets: Bags, drawn: _Drawn, product: torch.dtype
     ) -> Tensor:
-        rows, totals = targets.rows(), targets.totals()
+        rows, totals = targets.rows(), drawn.totals
         own = _entry_logits(decoded, weight, targets) + bias[targets.indices]
         columns = weight[drawn.places].to(product)
         others = multiplied(columns, decoded.to(product).T).to(bias.dtype)
         others += (bias[drawn.places] - drawn.log_chance)[:, None]
         _leave_out(others, drawn.places, targets)
-        peak = others.amax(0).scatter_reduce(0, rows, own, "amax")
+        peak = drawn.all_rows.largest(_peak(others).scatter_reduce(0, rows, own, "amax"))
         own_exps, other_exps = (own - peak[rows]).exp(), others.sub_(peak).exp_()
         total = other_exps.sum(0).index_add_(0, rows, own_exps)
+        positive = totals.new_zeros(len(totals)).index_add_(0, rows, targets.weights * own)
+        total, positive = drawn.all_rows.added(torch.stack([total, positive]))
         ctx.targets, ctx.drawn, ctx.product, ctx.other_exps = targets, drawn, product, other_exps.to(product)
         ctx.save_for_backward(decoded, weight, own_exps, total, columns, totals)
-        positive = totals.new_zeros(len(totals)).index_add_(0, rows, targets.weights * own)
         return positive - totals * (peak + total.log())
 
     @staticmethod
@@ -98,6 +116,11 @@ class _Sampled(torch.autograd.Function):
             both.index_add_(0, drawn.places, products.to(both.dtype))
             grad_weight, grad_bias = both[:, :-1], both[:, -1]
         return grad_decoded, grad_weight, grad_bias, None, None, None
+
+
+def _peak(logits: Tensor) -> Tensor:
+    """The largest of each column of logits [drawn, batch]; −∞ where nothing was drawn."""
+    return logits.amax(0) if len(logits) else logits.new_full(logits.shape[1:], -torch.inf)
 
 
 def _entry_logits(decoded: Tensor, weight: Tensor, targets: Bags) -> Tensor:

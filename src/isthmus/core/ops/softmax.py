@@ -29,6 +29,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from isthmus.batch import Bags
+from isthmus.core.placement import AllRows, Rows
 
 KEEP_BYTES = 512 << 20
 """Exponentials of one batch are kept for the backward up to this size."""
@@ -49,6 +50,7 @@ def multinomial_log_prob(
     bias: Float[Tensor, " width"],
     targets: Bags,
     *,
+    rows: Rows | None = None,
     keep_bytes: int = KEEP_BYTES,
     chunk_bytes: int | None = None,
 ) -> Float[Tensor, " batch"]:
@@ -58,6 +60,8 @@ def multinomial_log_prob(
     and receive no gradient. A second derivative does not exist.
 
     Args:
+        rows: where the rows of ``weight`` and ``bias`` are; None for here. The chunks are those of the rows here, the
+            largest logit of a row and the sum of its exponentials are those of all.
         keep_bytes: exponentials are kept for the backward up to this size, else computed again.
         chunk_bytes: logits of one chunk in fp32; by default what suits the device.
     """
@@ -67,11 +71,12 @@ def multinomial_log_prob(
         product=torch.get_autocast_dtype(device) if autocast else weight.dtype,
         columns=_columns(len(decoded), len(weight), chunk_bytes or CHUNK_BYTES.get(device, CHUNK_BYTES["cuda"])),
         keep_bytes=keep_bytes,
+        rows=rows or AllRows(len(weight)),
     )
     positives = targets.reweighted(targets.weights.detach().to(weight.dtype))
     with torch.autocast(device, enabled=False):
         log_prob: Tensor = _Multinomial.apply(  # type: ignore[no-untyped-call]
-            decoded.to(weight.dtype), weight, bias, positives, plan
+            plan.rows.handed(decoded.to(weight.dtype)), weight, bias, positives, plan
         )
     return log_prob
 
@@ -81,6 +86,7 @@ class _Plan:
     product: torch.dtype
     columns: list[slice]
     keep_bytes: int
+    rows: Rows
 
     def keeps(self, batch: int, width: int) -> bool:
         return batch * width * self.product.itemsize <= self.keep_bytes
@@ -116,7 +122,7 @@ class _Multinomial(torch.autograd.Function):
     def forward(ctx: Any, decoded: Tensor, weight: Tensor, bias: Tensor, targets: Bags, plan: _Plan) -> Tensor:
         product = decoded.to(plan.product)
         keep = any(ctx.needs_input_grad) and plan.keeps(len(decoded), len(weight))
-        places = _Places.of(targets, plan.columns)
+        places = _Places.of(plan.rows.own(targets), targets.totals(), plan.columns)
         kept, lses, positives = _Kept(plan, places), [], bias.new_zeros(len(decoded))
         for index, columns in enumerate(plan.columns):
             logits, rows = _logits(product, weight[columns], bias[columns])
@@ -127,6 +133,7 @@ class _Multinomial(torch.autograd.Function):
                 chunk.exps = chunk.exps.to(plan.product)
                 kept.chunks.append(chunk)
         lse = lses[0] if len(lses) == 1 else torch.stack(lses).logsumexp(0)
+        lse, positives = _over_all(plan.rows, lse, positives)
         ctx.kept = kept
         ctx.save_for_backward(decoded, weight, bias, lse)
         return positives - places.totals * lse
@@ -140,6 +147,15 @@ class _Multinomial(torch.autograd.Function):
         chunks, kept.chunks = kept.chunks, []
         wanted = _Wanted(ctx.needs_input_grad[0], ctx.needs_input_grad[1] or ctx.needs_input_grad[2])
         return *_gradients(grad, decoded, weight, bias, lse, kept, chunks, wanted), None, None
+
+
+def _over_all(rows: Rows, lse: Tensor, positives: Tensor) -> tuple[Tensor, Tensor]:
+    """Of all rows, from those of the rows here: the logarithm of the sum of exponentials, and the logits of targets."""
+    if rows.whole:
+        return lse, positives
+    peak = rows.largest(lse)
+    both = rows.added(torch.stack([(lse - peak).exp(), positives]))
+    return both[0].log().add_(peak), both[1]
 
 
 def _columns(batch: int, width: int, chunk_bytes: int) -> list[slice]:
@@ -232,14 +248,14 @@ class _Places:
     bounds: list[int] | None
 
     @staticmethod
-    def of(targets: Bags, columns: list[slice]) -> _Places:
+    def of(targets: Bags, totals: Tensor, columns: list[slice]) -> _Places:
         items = targets.items_by_item()
         bounds = [0, len(items)] if len(columns) == 1 else None
         if bounds is None and items.device.type == "cpu":
             edges = torch.tensor([c.start for c in columns] + [columns[-1].stop])
             bounds = torch.searchsorted(items, edges).tolist()
         weights = targets.weights[targets.by_item()]
-        return _Places(targets.rows_by_item(), items, weights, targets.totals(), columns, bounds)
+        return _Places(targets.rows_by_item(), items, weights, totals, columns, bounds)
 
     def add_to(self, sums: Tensor, index: int, logits: Tensor) -> None:
         """Add x · z of the targets of chunk ``index`` to the sums of their rows, in place."""

@@ -15,13 +15,14 @@ from jaxtyping import Bool, Float, Int64
 from torch import Tensor
 
 from isthmus.batch import Tensors
+from isthmus.core.placement import Rows
 from isthmus.index.exact.bf16 import Bf16Table, pays, suits
 from isthmus.index.exact.blocks import Score, joined, search_blocks, spans
 from isthmus.index.exact.filters import Allow, Filters
 from isthmus.index.vectors import Metric, check_k, check_metric, check_queries, check_vectors, normalised
 from isthmus.machine.devices import block_bytes as suited_bytes
 from isthmus.machine.devices import where_double as wide
-from isthmus.protocols import Columns, Neighbours, Ranker
+from isthmus.protocols import Columns, Neighbours, Ranker, RankingReadout
 from isthmus.rowlists import RowLists, check_rows
 
 
@@ -54,6 +55,10 @@ def rank(
         ValueRangeError: a filter names a column that does not exist, or a score is NaN.
     """
     k = check_k(k, inputs.size)
+    if (rows := _cut(ranker)) is not None:
+        parts = spans(inputs.size, rows.width, block_bytes or suited_bytes(inputs.device))
+        states = [ranker.prepare(inputs.part(start, stop)) for start, stop in parts]
+        return _rank_in_parts(ranker, rows, torch.cat(states), k, exclude, allow)
     filters = Filters.checked(ranker.width, inputs.size, exclude, allow, inputs.device)
     found, size = [], block_bytes or suited_bytes(inputs.device)
     for start, stop in spans(inputs.size, ranker.width, size):
@@ -93,6 +98,8 @@ def rank_prepared(
         The errors of ``rank``.
     """
     k = check_k(k, queries)
+    if (rows := _cut(ranker)) is not None:
+        return _rank_in_parts(ranker, rows, state, k, exclude, allow)
     place = device or torch.device("cpu")
     filters = Filters.checked(ranker.width, queries, exclude, allow, place)
     return search_blocks(_scores_of(ranker, state), filters, queries, k, block_bytes or suited_bytes(place))
@@ -283,6 +290,27 @@ class ExactSearcher:
             return scores.sub_(own).clamp_(max=0)
 
         return negative_squared_distance
+
+
+def _cut(ranker: Ranker) -> Rows | None:
+    """The rows of a ranker of which other processes have some; None if all are here."""
+    rows: Rows | None = getattr(ranker, "rows", None)
+    return None if rows is None or rows.whole else rows
+
+
+def _rank_in_parts(
+    ranker: Any, rows: Rows, state: Tensor, k: int, exclude: RowLists | None, allow: Allow
+) -> Neighbours:
+    """The best of the rows here, by the vectors and queries of the readout, and then the best of all processes'."""
+    readout: RankingReadout = ranker.readout
+    if isinstance(allow, Tensor):
+        ends = torch.tensor([0, len(allow)], device=allow.device)
+        only: Allow = rows.own_lists(RowLists(allow, ends)).rows
+    else:
+        only = None if allow is None else rows.own_lists(allow)
+    out = None if exclude is None else rows.own_lists(exclude)
+    searcher = ExactSearcher.over(readout.vectors(), "ip", bf16=False)
+    return rows.merged(searcher.search(readout.queries(state), k, exclude=out, allow=only))
 
 
 def _scores_of(ranker: Ranker, state: Any) -> Score:

@@ -12,6 +12,8 @@ from scipy.sparse import csr_array
 from torch import nn
 
 from isthmus.core.autoencoder import Autoencoder
+from isthmus.core.placement import cut_tables
+from isthmus.errors import SettingError
 from isthmus.machine.devices import check_able, moved
 from isthmus.models.parts.item_tables import ItemTables
 from isthmus.protocols import Source
@@ -38,6 +40,8 @@ class GradientRecipe:
         reads: what the model is trained on, made of the source; None for the source itself.
         tables: the tables that features of items may add to; None for none.
         features: features of the items, shape (features, items), if they are to count.
+        by_rows: whether the model can be trained with its item tables cut by rows over several processes: all that
+            reads them asks their ``Rows`` (``isthmus.core.placement``).
     """
 
     model: Autoencoder
@@ -47,6 +51,7 @@ class GradientRecipe:
     reads: Callable[[Source], Source] | None = None
     tables: ItemTables | None = None
     features: csr_array | None = None
+    by_rows: bool = False
 
     @property
     def chooses_epoch(self) -> bool:
@@ -66,8 +71,9 @@ class GradientRecipe:
 
         Raises:
             SettingError: the device lacks what the model needs, or with ``deterministic`` an operation has no fixed
-                order there.
+                order there; or the tables are to be cut by rows and were not.
         """
+        check_shard(run, bool(cut_tables(self.model)))
         source = source if self.reads is None else self.reads(source)
         wide = any(buffer.dtype == torch.float64 for buffer in self.model.buffers())
         check_able(run.torch_device(), "this model", float64=wide, sparse=self.plan.rowwise)
@@ -88,6 +94,25 @@ class GradientRecipe:
         return nullcontext() if self.tables is None else self.tables.with_features(self.features)
 
 
+def check_shard(run: Run, cut: bool) -> None:
+    """Refuse to train as a whole what was to be trained in parts.
+
+    Args:
+        run: says whether item tables are cut by rows.
+        cut: whether those of the model are.
+
+    Raises:
+        SettingError: they should be, and are not.
+    """
+    if run.shard is not None and not cut:
+        raise SettingError(
+            f"shard={run.shard!r} for this model",
+            expected="a network over items: mult-dae, mult-vae, rec-vae, elsa or sequence-recommender",
+            remedy="leave shard away to train it in one process",
+            option="leave --shards away to train it in one process",
+        )
+
+
 def fit_in_one_step(
     model: nn.Module, phase: str, rows: int, run: Run, validation: Validation | None, work: Callable[[], Record]
 ) -> History:
@@ -101,6 +126,7 @@ def fit_in_one_step(
         work: fills the model and may return further values for the record; then the model is moved to the run's
             device, or stays on the CPU if it does not fit there.
     """
+    check_shard(run, False)
     started, device, metric = time.perf_counter(), run.torch_device(), validation.name if validation else None
     run.progress.start(1, rows, metric)
     try:

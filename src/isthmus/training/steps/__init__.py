@@ -1,1 +1,1 @@
-"""One step of a training: as it is written, or captured in a graph and replayed."""
+"""Training steps: executed directly, or captured in a CUDA graph and replayed."""

@@ -1,14 +1,15 @@
-"""Steps that are captured in a CUDA graph and replayed: the host then launches one graph instead of a hundred kernels.
+"""Training steps that are captured in a CUDA graph and replayed, so that the host launches one graph instead of a
+hundred kernels.
 
-A graph repeats the same operations on tensors at the same addresses. What a step reads is therefore copied into
-buffers that stay: the numbers of a batch's layout (``sources.Layout``), the learning rate and the progress. Batches are
-filled with entries of weight 0 up to one of a few sizes; a size is captured once it has come up ``WARM`` times, until
-when its steps are taken as they are written. They are steps like any other, and also what the capture needs: the
-optimiser has its moments and libraries their workspaces.
+A graph repeats the same operations on tensors at the same addresses. The inputs of a step are therefore copied into
+persistent buffers: the numbers of a batch's layout (``sources.Layout``), the learning rate and the progress. Batches
+are padded with entries of weight 0 to one of a few sizes. A size is captured after it has occurred ``WARM`` times;
+until then its steps are executed directly. These also do the warm-up that a capture needs: the optimiser creates its
+moments and libraries their workspaces.
 
-The way of the capture is the documented one of PyTorch for a whole network: steps on a side stream, gradients set to
-None before the capture, generators registered with the graph, an optimiser that can be captured. A graph is never
-needed: where a capture fails, training goes on with steps as they are written, and a warning says so once.
+The capture follows PyTorch's documentation for whole networks: steps on a side stream, gradients set to None before the
+capture, generators registered with the graph, a capturable optimiser. If a capture fails, training continues with
+direct steps after a single warning.
 """
 
 from __future__ import annotations
@@ -28,10 +29,10 @@ from isthmus.sources import LaidOut
 from isthmus.training.steps.step import Pace, Stepper, Terms
 
 WARM = 3
-"""Steps of a shape before it is captured."""
+"""Number of direct steps of a shape before it is captured."""
 
 MOST_GRAPHS = 8
-"""Each graph keeps the memory of a step. Shapes beyond these are not captured."""
+"""Maximum number of captured shapes, because each graph keeps the memory of a step."""
 
 logger = logging.getLogger(__name__)
 
@@ -41,18 +42,18 @@ class Capture(Protocol):
     """Records work on a device so that it can be repeated."""
 
     def warm(self, work: Callable[[], Terms]) -> Terms:
-        """Do the work as it has to be done before it is recorded."""
+        """Do the work directly, as is necessary before it is recorded."""
 
     def record(self, work: Callable[[], Terms]) -> Callable[[], Terms]:
-        """Record the work, without doing it. What is returned does it, on the tensors that it read and wrote."""
+        """Record the work without doing it; the returned function repeats it on the same tensors."""
 
 
 class CudaCapture:
     """A CUDA graph for each piece of work.
 
     Args:
-        device: where the work is done.
-        generator: what the work draws from.
+        device: device of the work.
+        generator: random generator that the work uses.
     """
 
     def __init__(self, device: torch.device, generator: Generator) -> None:
@@ -60,7 +61,7 @@ class CudaCapture:
         self._side = torch.cuda.Stream(device)
 
     def warm(self, work: Callable[[], Terms]) -> Terms:
-        """On the stream of the capture."""
+        """Do the work on the stream of the capture."""
         current = torch.cuda.current_stream(self._device)
         self._side.wait_stream(current)
         with torch.cuda.stream(self._side):
@@ -70,8 +71,8 @@ class CudaCapture:
         return done
 
     def record(self, work: Callable[[], Terms]) -> Callable[[], Terms]:
-        """Raises RuntimeError where the work cannot be captured."""
-        # Graphs belong to the device that is the current one.
+        """Raises RuntimeError if the work cannot be captured."""
+        # Graphs belong to the current device.
         with torch.cuda.device(self._device):
             graph = torch.cuda.CUDAGraph()
             graph.register_generator_state(self._generator)
@@ -87,11 +88,11 @@ class CudaCapture:
 
 
 CAPTURES: dict[str, Callable[[torch.device, Generator], Capture]] = {"cuda": CudaCapture}
-"""What records work, by kind of device."""
+"""Captures by type of device."""
 
 
 class Prepared(NamedTuple):
-    """A batch that is to be gathered: its layout on the device."""
+    """A batch that has not been gathered yet: its layout on the device."""
 
     numbers: Int64[Tensor, " numbers"]
     shape: tuple[int, ...]
@@ -99,7 +100,7 @@ class Prepared(NamedTuple):
 
 @dataclass
 class _Shape:
-    """Steps of one shape: how many were taken, and then the graph and what it reads."""
+    """The steps of one shape: their number, and then the graph with its input buffers."""
 
     seen: int = 0
     numbers: Tensor | None = None
@@ -108,13 +109,13 @@ class _Shape:
 
 @dataclass
 class GraphedSteps:
-    """Takes steps by graphs where it can.
+    """Executes steps by graphs where possible.
 
     Attributes:
-        stepper: takes the steps.
+        stepper: executes the steps.
         source: gathers batches on the device.
         capture: records steps.
-        device: of all of them.
+        device: device of all of them.
     """
 
     stepper: Stepper
@@ -137,9 +138,9 @@ class GraphedSteps:
 
         Args:
             prepared: layout of the batch, on the device.
-            phase: what is trained, and how.
+            phase: the current phase of the plan.
             rate: the learning rate.
-            progress: from 0 to 1 of the planned training.
+            progress: share of the planned training, from 0 to 1.
 
         Returns:
             The loss and its terms. The next step of the same shape overwrites them.
@@ -156,7 +157,7 @@ class GraphedSteps:
         return shape.replay()
 
     def forget(self) -> None:
-        """Drop all graphs, because something that they write to has been replaced."""
+        """Drop all graphs, because a tensor that they write to has been replaced."""
         self._shapes, self.graphs = {}, 0
 
     def _taken(self, numbers: Tensor, shape: tuple[int, ...], phase: Phase) -> Terms:
@@ -166,7 +167,7 @@ class GraphedSteps:
         noise = self.stepper.noise
         drawn = noise.get_state()
         numbers = prepared.numbers.clone()
-        # Gradients are then made by the graph, in memory of its own.
+        # The graph then allocates the gradients in its own memory.
         self.stepper.optimizer.zero_grad(set_to_none=True)
         try:
             with _capturable(self.stepper.optimizer):
@@ -182,15 +183,15 @@ class GraphedSteps:
         self.graphs += 1
 
     def _way(self, phase: Phase) -> tuple[object, ...]:
-        """What else the operations of a step depend on."""
+        """All other state that the operations of a step depend on."""
         hooks = tuple(id(hook) for hook in phase.hooks if hook.when == "step")
         return phase.trainable, phase.corrupt, phase.sample_code, phase.samples, id(phase.objective), hooks
 
 
 @contextmanager
 def _capturable(optimizer: torch.optim.Optimizer) -> Iterator[None]:
-    """The fused Adam keeps all numbers on the device anyway; it only refuses to be captured unless it is told so, and
-    warns of steps that are not captured if it is told so."""
+    """Set ``capturable`` inside the block only: the fused Adam keeps all its state on the device anyway, but it refuses
+    to be captured without the flag, and warns about direct steps with it."""
     for group in optimizer.param_groups:
         group["capturable"] = True
     try:
@@ -201,15 +202,15 @@ def _capturable(optimizer: torch.optim.Optimizer) -> Iterator[None]:
 
 
 def graphed(stepper: Stepper, source: Source, device: torch.device) -> GraphedSteps | None:
-    """Steps by graphs, if the run wants them and they can be had.
+    """Steps by graphs, if the run allows them and they are possible.
 
     Args:
-        stepper: takes the steps; its run says whether graphs are wanted.
+        stepper: executes the steps; its run says whether graphs are wanted.
         source: the training data, on the device.
-        device: of model and source.
+        device: device of model and source.
 
     Returns:
-        None where steps are taken as they are written. A warning says why where the run insists on graphs.
+        The steps; None for direct steps, with a warning if the run requires graphs.
     """
     wanted = stepper.run.graphs
     if wanted is False:

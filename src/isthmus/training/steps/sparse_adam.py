@@ -16,8 +16,8 @@ ROWS = 8192
 class RowwiseAdam(torch.optim.Optimizer):
     """Adam (Kingma & Ba 2015) for dense gradients; for sparse ones, Adam on their rows only.
 
-    Rows without a gradient are updated later. Dense Adam would let their moments decay and move them by what is left of
-    these.
+    Rows without a gradient are updated later. Dense Adam would let their moments decay and keep moving the rows by
+    them.
     Both are caught up when a row has its next gradient, n steps later: its moments m and v are multiplied by β1ⁿ and
     β2ⁿ, and it is moved by −lr · m̂ / (√v̂ + ε) · (r + r² + … + rⁿ) with r = β1 / √β2. Without this, rare rows would
     learn several times as slowly. Two differences from dense Adam remain: a row is read before it is caught up, and
@@ -60,7 +60,7 @@ class RowwiseAdam(torch.optim.Optimizer):
             state["last"] = torch.zeros(len(parameter), device=parameter.device)
         grad = grad.coalesce()
         before = state["step"].clone()
-        # On an accelerator one block is fastest, and asking for a number would wait for all that was begun before.
+        # On an accelerator one block is fastest, and reading a number would need a synchronisation.
         here = parameter.device.type == "cpu"
         size, number = (ROWS, float(before)) if here else (max(1, grad.indices().shape[1]), before.clamp(min=1))
         for rows, part in zip(grad.indices()[0].split(size), grad.values().split(size), strict=True):

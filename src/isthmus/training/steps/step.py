@@ -13,6 +13,7 @@ from torch import Generator, Tensor, nn
 
 from isthmus.batch import Batch
 from isthmus.core.autoencoder import Autoencoder
+from isthmus.core.placement import current
 from isthmus.protocols import Phase
 from isthmus.training.plan import Plan
 from isthmus.training.run import Run
@@ -61,7 +62,8 @@ class Stepper:
 
     def __post_init__(self) -> None:
         self.trainable = [p for p in self.model.parameters() if p.requires_grad]
-        self.numbers = sum(p.numel() for p in self.model.parameters() if p.ndim > 1)
+        # All processes of a training have to choose the same precision.
+        self.numbers = current().most(sum(p.numel() for p in self.model.parameters() if p.ndim > 1))
 
     def step(
         self,

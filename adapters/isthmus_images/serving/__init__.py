@@ -1,0 +1,1 @@
+"""What an image autoencoder answers over HTTP and to agents."""

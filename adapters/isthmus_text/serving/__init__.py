@@ -1,0 +1,1 @@
+"""What a text autoencoder answers over HTTP and to agents."""

@@ -1,0 +1,148 @@
+"""All that autoencoders of vectors, detectors and compressors offer."""
+
+from __future__ import annotations
+
+import base64
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from isthmus.actions import Action, Offer
+from isthmus.actions.action import Document
+from isthmus.errors import InputError
+from isthmus.plugins import command_name
+from isthmus.serve.autoencoders import (
+    Course,
+    any_alike,
+    drawn,
+    embedded,
+    facts,
+    found_records,
+    quietly,
+    scored,
+)
+from isthmus_vectors.autoencoder import VectorAutoencoder
+from isthmus_vectors.compressor import Compressor
+from isthmus_vectors.detection import Detector
+from isthmus_vectors.serving.requests import Anomalies, Embed, Encode, Reconstruct, Search
+from isthmus_vectors.serving.rows import asked
+
+PAGE = Path(__file__).with_name("page.js")
+
+
+def offer(model: Any) -> Offer:
+    """What a model of vectors offers over HTTP and to agents."""
+    if isinstance(model, Detector):
+        return _of_detector(model)
+    if isinstance(model, Compressor):
+        return _of_compressor(model)
+    if isinstance(model, VectorAutoencoder):
+        return _of_autoencoder(model)
+    raise InputError(f"a {type(model).__name__}", expected="a VectorAutoencoder, a Detector or a Compressor")
+
+
+def _of_autoencoder(model: VectorAutoencoder) -> Offer:
+    answers = VectorAnswers(model)
+    found = [
+        Action("embeddings", "Codes of rows of numbers.", Embed, answers.embed, None, any_alike),
+        Action("reconstruct", "Rows, encoded and decoded again.", Reconstruct, answers.reconstruct),
+    ]
+    if model.fitted.gallery is not None:
+        about = "The rows of the training data whose codes are nearest."
+        found.insert(0, Action("search", about, Search, answers.search))
+    if model.fitted.anomaly_scorer is not None:
+        about = "How unusual rows of numbers are, and which of them are anomalies."
+        found.append(Action("anomalies", about, Anomalies, answers.anomalies))
+    about_model = {**facts(model), **_columns(model.columns, model.width)}
+    warm = quietly(lambda: model.encode(np.zeros((1, model.width))))
+    return Offer((*found, *drawn(model)), about_model, warm, PAGE)
+
+
+def _of_detector(model: Detector) -> Offer:
+    about = {
+        "builder": "detector",
+        "anomalies": True,
+        "explains": True,
+        **_columns(model.columns, len(model.fitted.centre)),
+    }
+    return Offer(
+        (
+            Action(
+                "anomalies",
+                "How unusual rows of numbers are, which of them are anomalies, and by which columns.",
+                Anomalies,
+                VectorAnswers(model).anomalies,
+            ),
+            Action("course", "How the training went.", Course, lambda _: _course(model), as_tool=False),
+        ),
+        about,
+        quietly(lambda: model.anomaly_scores(np.zeros((1, width)))),
+        PAGE,
+    )
+
+
+def _of_compressor(model: Compressor) -> Offer:
+    def encode(request: Encode) -> Document:
+        codes = asked(request, model.encode)
+        return {"codes": [base64.b64encode(row.tobytes()).decode() for row in codes], "bytes": model.bytes}
+
+    about = {"builder": command_name("matryoshka"), "bytes": model.bytes, **_columns(model.columns, model.width)}
+    return Offer(
+        (
+            Action("encode", "Vectors in a few bytes each, in base64.", Encode, encode),
+            Action("course", "How the training went.", Course, lambda _: _course(model), as_tool=False),
+        ),
+        about,
+        page=PAGE,
+    )
+
+
+class VectorAnswers:
+    """Answers requests by an autoencoder of vectors or a detector.
+
+    Args:
+        model: a fitted one.
+    """
+
+    def __init__(self, model: Any) -> None:
+        self._model = model
+
+    def embed(self, request: Embed) -> Document:
+        """Codes of rows."""
+        given: Any = request.input
+        rows = given if isinstance(given[0], list) else [given]
+        if len({len(row) for row in rows}) > 1:
+            raise InputError("rows of several lengths", expected="rows of one length")
+        return embedded(self._model.encode(np.array(rows, dtype=np.float64)), request, 0)
+
+    def search(self, request: Search) -> Document:
+        """The rows that are nearest."""
+        found = asked(request, lambda rows: self._model.search(rows, request.k, metric=request.metric))
+        return {"answers": [{"found": one} for one in found_records(found)]}
+
+    def reconstruct(self, request: Reconstruct) -> Document:
+        """Rows, encoded and decoded again."""
+        return {"vectors": asked(request, self._model.reconstruct).tolist(), "columns": self._names()}
+
+    def anomalies(self, request: Anomalies) -> Document:
+        """How unusual rows are, the columns that make them so, and the threshold."""
+        document = scored(self._model, asked(request, self._model.anomaly_scores), self._model.threshold)
+        if request.explain and isinstance(self._model, Detector):
+            nats = asked(request, self._model.explain)
+            names = self._names() or [str(place) for place in range(nats.shape[1])]
+            for record, row in zip(document["records"], nats, strict=True):
+                best = np.argsort(-row, kind="stable")[: request.columns]
+                record["because"] = [{"column": names[place], "nats": float(row[place])} for place in best.tolist()]
+        return document
+
+    def _names(self) -> list[str] | None:
+        return None if self._model.columns is None else list(self._model.columns)
+
+
+def _columns(names: tuple[str, ...] | None, width: int) -> dict[str, Any]:
+    return {"columns": None if names is None else list(names), "width": width}
+
+
+def _course(model: Any) -> Document:
+    return {**model.history.to_json(), "tried": []}

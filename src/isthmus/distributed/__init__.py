@@ -1,0 +1,122 @@
+"""Training over several processes: item tables cut by rows, everything else the same in each of them.
+
+    torchrun --nproc-per-node 4 -m isthmus fit interactions events.csv --model mult-vae --out my.bundle --shards rows
+
+Every process draws the same batches and the same noise from the same seed, and holds some rows of the item tables with
+their moments. What needs all rows (``isthmus.core.placement.Rows``) is computed in parts and added up: in each step two
+all-reduces of batch × hidden numbers and a few of batch numbers.
+
+``joined`` is the entrance. Nothing else is imported by a training in one process.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, Protocol, runtime_checkable
+
+import numpy.typing as npt
+from torch import Tensor, nn
+
+from isthmus.errors import SettingError
+from isthmus.training.run import Run
+
+__all__ = ["Joined", "check_alone", "check_network", "joined", "leads"]
+
+Rebuild = Callable[[Mapping[str, Tensor]], nn.Module]
+"""A whole model from all its tensors."""
+
+Numbers = npt.NDArray[Any]
+
+
+@runtime_checkable
+class Joined(Protocol):
+    """A training of this process, alone or with others."""
+
+    @property
+    def run(self) -> Run:
+        """How it is run, as all processes agreed."""
+
+    def check_same(self, what: str, *arrays: Numbers) -> None:
+        """Refuse processes that were given different data."""
+
+    def finished(self, model: nn.Module, rebuild: Rebuild) -> nn.Module:
+        """What this process holds in the end: the whole model, or a word where it is."""
+
+
+@dataclass(frozen=True)
+class _Alone:
+    run: Run
+
+    def check_same(self, what: str, *arrays: Numbers) -> None:
+        """There is nobody to compare with."""
+
+    def finished(self, model: nn.Module, rebuild: Rebuild) -> nn.Module:
+        """The model."""
+        return model
+
+
+@contextmanager
+def joined(run: Run) -> Iterator[Joined]:
+    """Join the other processes of a training, if the run asks for it; models are to be built and trained inside.
+
+    Args:
+        run: with ``shard="rows"`` this process becomes one of those that ``torchrun`` started.
+
+    Raises:
+        SettingError: ``torchrun`` did not start this process, or several machines without a private interface.
+        TrainingError: the others cannot be reached any more.
+    """
+    if run.shard is None:
+        yield _Alone(run)
+        return
+    from isthmus.distributed.joining import together
+
+    with together(run) as others:
+        yield others
+
+
+def check_network(run: Run, model: str, more: str) -> None:
+    """Refuse what cannot be trained with item tables cut by rows, before it is begun.
+
+    Args:
+        run: says whether they are.
+        model: name of a builder in Python, or "auto", which compares models of all kinds.
+        more: what else was given that needs the whole model, in words; empty for nothing.
+
+    Raises:
+        SettingError: "auto", or something else.
+    """
+    if run.shard is not None and (model == "auto" or more):
+        raise SettingError(
+            f"shard={run.shard!r} with {more or 'model=' + repr(model)}",
+            expected="the name of a network over items, and nothing that needs all of it",
+            remedy="name one, such as 'mult-vae', and give the rest to the bundle that is saved",
+            option="name one, such as --model mult-vae, and give the rest to the bundle that is saved",
+        )
+
+
+def check_alone(run: Run) -> None:
+    """Ask whether several processes are about to do the same work.
+
+    Raises:
+        SettingError: ``torchrun`` started several of them for a training in one.
+    """
+    if run.shard is None and "TORCHELASTIC_RUN_ID" in os.environ and os.environ.get("WORLD_SIZE", "1") != "1":
+        raise SettingError(
+            f"a training in one process, started {os.environ['WORLD_SIZE']} times by torchrun",
+            expected="shard='rows'",
+            remedy="add it, or start one process",
+            option="add --shards rows, or start one process",
+        )
+
+
+def leads(run: Run) -> bool:
+    """Whether this process writes and says what comes of a run."""
+    if run.shard is None:
+        return True
+    from isthmus.distributed.environment import number
+
+    return number("RANK", 0) == 0

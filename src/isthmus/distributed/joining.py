@@ -1,0 +1,127 @@
+"""Joins the processes that ``torchrun`` started, for the time of a training."""
+
+from __future__ import annotations
+
+import atexit
+import logging
+import warnings
+import zlib
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from datetime import timedelta
+
+import numpy as np
+import torch
+import torch.distributed as dist
+from torch import Tensor, nn
+
+from isthmus.core.placement import OneProcess, placed
+from isthmus.distributed import Numbers
+from isthmus.distributed.environment import bound, check_started, number
+from isthmus.distributed.processes import Processes
+from isthmus.distributed.talk import Talk, answered
+from isthmus.distributed.whole import Elsewhere, collected
+from isthmus.errors import SettingError
+from isthmus.machine.hardware import multiplies_bf16
+from isthmus.training.interrupts import interruptible
+from isthmus.training.progress import NoProgress
+from isthmus.training.run import Run
+
+AT_A_TIME = 1 << 22
+"""Numbers that are looked at together."""
+
+PATIENCE = timedelta(minutes=30)
+"""How long a process waits for the others before it gives up: one of them may read a slow disk."""
+
+
+@dataclass(frozen=True)
+class Together:
+    """A training of this process with others; see ``isthmus.distributed.Joined``."""
+
+    run: Run
+    talk: Talk
+
+    def check_same(self, what: str, *arrays: Numbers) -> None:
+        """Refuse processes that were given different data.
+
+        Args:
+            what: the data, in words.
+            arrays: the data themselves; they may lie in files and be larger than the memory.
+
+        Raises:
+            SettingError: two processes have different ones.
+        """
+        own = 0
+        for array in arrays:
+            for start in range(0, len(array), AT_A_TIME):
+                own = zlib.crc32(np.ascontiguousarray(array[start : start + AT_A_TIME]), own)
+        both = self.talk.largest(torch.tensor([own, -own], dtype=torch.int64))
+        if int(both[0]) != -int(both[1]):
+            raise SettingError(
+                f"the processes of this training were given different {what}",
+                expected="the same in each of them",
+                remedy="give all of them the same file and the same settings",
+            )
+
+    def finished(self, model: nn.Module, rebuild: Callable[[Mapping[str, Tensor]], nn.Module]) -> nn.Module:
+        """The whole model in process 0, and in the others something that says that it is there."""
+        tensors = collected(model, self.talk)
+        if not self.talk.leads:
+            return Elsewhere(self.talk)
+        with placed(OneProcess()):
+            return rebuild(tensors)
+
+
+@contextmanager
+def together(run: Run) -> Iterator[Together]:
+    """Join the other processes; see ``isthmus.distributed.joined``.
+
+    A process group that exists already (of a script, or of Ray Train) is used and left as it is.
+    """
+    _meet()
+    talk = Talk(dist.get_rank(), dist.get_world_size())
+    with placed(Processes(talk)), interruptible() as stop, stop.jointly(talk.any), _silent(not talk.leads):
+        yield Together(_agreed(run, talk), talk)
+
+
+def _meet() -> None:
+    """Make the process group, once in the life of a process: a second one would meet the addresses of the first."""
+    if dist.is_initialized():
+        return
+    check_started()
+    with bound(), answered():
+        # The way with CUDA is written as PyTorch documents it; it has never run.
+        dist.init_process_group("cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo", timeout=PATIENCE)
+    atexit.register(dist.destroy_process_group)
+
+
+def _agreed(run: Run, talk: Talk) -> Run:
+    """The run as each process takes part in it: its own device, one precision for all, one that shows the progress."""
+    device = run.device
+    if device in ("auto", "cuda") and torch.cuda.is_available():
+        device = f"cuda:{number('LOCAL_RANK', 0)}"
+    run = replace(run, device=device)
+    fast = multiplies_bf16(run.torch_device().type)
+    precision = "fp32" if run.precision == "auto" and talk.any(not fast) else run.precision
+    progress = run.progress if talk.leads else NoProgress()
+    return replace(run, precision=precision, progress=progress, graphs=False)
+
+
+@contextmanager
+def _silent(wanted: bool) -> Iterator[None]:
+    """Inside this context, if wanted, what all processes notice alike is not said here: process 0 says it."""
+    if not wanted:
+        yield
+        return
+    ours = logging.getLogger("isthmus"), logging.getLogger("isthmus_interactions")
+    before = [logger.level for logger in ours]
+    for logger in ours:
+        logger.setLevel(logging.CRITICAL)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        for logger, level in zip(ours, before, strict=True):
+            logger.setLevel(level)

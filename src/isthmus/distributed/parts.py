@@ -1,0 +1,140 @@
+"""Tensors, some of them cut by rows, in safetensors files that several processes write and any number reads.
+
+They are written and read by PyTorch's distributed checkpoints. A ``DTensor`` is only the label by which these know
+where the rows of a process belong; nothing is computed with it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+import torch.distributed.checkpoint as dcp
+from torch import Tensor
+from torch.distributed.checkpoint.hf_storage import HuggingFaceStorageReader, HuggingFaceStorageWriter
+from torch.distributed.device_mesh import DeviceMesh, init_device_mesh
+from torch.distributed.tensor import DTensor, Shard
+
+from isthmus.distributed.row_shard import spans
+from isthmus.distributed.talk import Talk, answered
+from isthmus.errors import BundleError
+
+
+def write(folder: Path, tensors: Mapping[str, Tensor], cut: Mapping[str, int], talk: Talk) -> dict[str, Any]:
+    """Write tensors, each process those rows that it has, and each tensor that all of them have once.
+
+    Args:
+        folder: empty, and the same for all processes.
+        tensors: on the CPU; the rows of this process of those that are cut.
+        cut: how many rows those have in all that are cut.
+        talk: to the other processes.
+
+    Returns:
+        Size and SHA-256 of each file, for the leader to write down.
+
+    Raises:
+        TrainingError: a process could not write its part, or ended.
+    """
+    mesh = _mesh(talk)
+    labelled = {name: _labelled(tensor, cut[name], mesh) if name in cut else tensor for name, tensor in tensors.items()}
+    with answered(), _quiet():
+        dcp.save(labelled, storage_writer=HuggingFaceStorageWriter(path=str(folder), save_distributed=True))
+    talk.wait()
+    return {} if not talk.leads else {path.name: _stamp(path) for path in sorted(folder.iterdir())}
+
+
+def read(folder: Path, described: Mapping[str, Mapping[str, Any]], talk: Talk) -> dict[str, Tensor]:
+    """Read tensors, of those that are cut the rows of this process.
+
+    Args:
+        folder: that ``write`` filled.
+        described: the result of ``described`` at that time.
+        talk: to the other processes, as many as there are now.
+
+    Returns:
+        Tensors by name, on the CPU.
+
+    Raises:
+        TrainingError: a process could not read its part, or ended.
+    """
+    mesh, state, found = _mesh(talk), {}, {}
+    for name, one in described.items():
+        shape, dtype = list(one["shape"]), getattr(torch, one["dtype"])
+        if one["cut"]:
+            own = spans(shape[0], talk.size)[talk.rank]
+            found[name] = torch.empty(own.stop - own.start, *shape[1:], dtype=dtype)
+            state[name] = _labelled(found[name], shape[0], mesh)
+        else:
+            state[name] = found[name] = torch.empty(shape, dtype=dtype)
+    with answered(), _quiet():
+        dcp.load(state, storage_reader=HuggingFaceStorageReader(path=str(folder)))
+    return found
+
+
+def described(tensors: Mapping[str, Tensor], cut: Mapping[str, int]) -> dict[str, Any]:
+    """Shape, type and whether it is cut by rows of each tensor, as a JSON document."""
+    return {
+        name: {
+            "shape": [cut[name], *tensor.shape[1:]] if name in cut else list(tensor.shape),
+            "dtype": str(tensor.dtype).removeprefix("torch."),
+            "cut": name in cut,
+        }
+        for name, tensor in tensors.items()
+    }
+
+
+def checked(folder: Path, document: str, tensors: str) -> dict[str, Any]:
+    """The document of a folder, if its files are those that were written.
+
+    Args:
+        folder: of a checkpoint.
+        document: name of the file that lists the others under ``files``.
+        tensors: name of the folder that they are in.
+
+    Raises:
+        BundleError: files that are missing or were altered.
+    """
+    try:
+        about: dict[str, Any] = json.loads((folder / document).read_text(encoding="utf-8"))
+        for name, stamp in about["files"].items():
+            if Path(name).name != name or _stamp(folder / tensors / name) != stamp:
+                raise BundleError(f"{name!r} of {folder.name} was altered: its SHA-256 is another")
+        for one in about["tensors"].values():
+            if not isinstance(getattr(torch, one["dtype"]), torch.dtype):
+                raise BundleError(f"{folder.name} holds numbers of type {one['dtype']!r}")
+    except (OSError, AttributeError, KeyError, TypeError, ValueError) as error:
+        raise BundleError(f"{folder.name} is not whole ({error})") from error
+    return about
+
+
+def _mesh(talk: Talk) -> DeviceMesh:
+    with answered():
+        return init_device_mesh("cpu", (talk.size,))
+
+
+def _labelled(rows: Tensor, width: int, mesh: DeviceMesh) -> DTensor:
+    shape = torch.Size([width, *rows.shape[1:]])
+    stride = torch.empty(shape, device="meta").stride()
+    return DTensor.from_local(rows, mesh, [Shard(0)], run_check=False, shape=shape, stride=stride)
+
+
+class _quiet:  # noqa: N801
+    """Inside this context, PyTorch's checkpoints do not log what they do not write."""
+
+    def __enter__(self) -> None:
+        self._logger = logging.getLogger("torch.distributed.checkpoint")
+        self._before = self._logger.level
+        self._logger.setLevel(logging.ERROR)
+
+    def __exit__(self, *error: object) -> None:
+        self._logger.setLevel(self._before)
+
+
+def _stamp(path: Path) -> dict[str, Any]:
+    with path.open("rb") as file:
+        return {"sha256": hashlib.file_digest(file, "sha256").hexdigest(), "bytes": path.stat().st_size}

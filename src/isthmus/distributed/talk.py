@@ -1,0 +1,134 @@
+"""What processes tell each other: sums, maxima, parts of tensors, and a few words. No objects are pickled."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+import torch.distributed as dist
+from torch import Tensor
+
+from isthmus.errors import IsthmusError, TrainingError
+
+
+@contextmanager
+def answered() -> Iterator[None]:
+    """A context around a call that needs the other processes.
+
+    Raises:
+        TrainingError: they do not answer, because one of them ended or the network failed.
+    """
+    try:
+        yield
+    except torch.OutOfMemoryError:
+        raise
+    except (RuntimeError, ConnectionError) as error:
+        told = " ".join(str(error).split())[:200]
+        raise TrainingError(
+            f"the other processes of this training do not answer ({told})",
+            expected="all of them, until the end",
+            remedy="look for the first error in what they printed; with checkpoints, start all of them again to resume",
+            option="look for the first error in what they printed; with --checkpoints, start all again with --resume",
+        ) from error
+
+
+@dataclass(frozen=True)
+class Talk:
+    """One of several processes.
+
+    Attributes:
+        rank: its number, from 0.
+        size: how many there are.
+    """
+
+    rank: int
+    size: int
+
+    @property
+    def leads(self) -> bool:
+        """Whether this is process 0."""
+        return self.rank == 0
+
+    def added(self, part: Tensor) -> Tensor:
+        """The sum over all processes, the same bits in each."""
+        whole = part.detach().clone(memory_format=torch.contiguous_format)
+        with answered():
+            dist.all_reduce(whole)
+        return whole
+
+    def largest(self, part: Tensor) -> Tensor:
+        """The elementwise maximum over all processes."""
+        whole = part.detach().clone(memory_format=torch.contiguous_format)
+        with answered():
+            dist.all_reduce(whole, op=dist.ReduceOp.MAX)
+        return whole
+
+    def gathered(self, part: Tensor) -> list[Tensor]:
+        """What each process has, in their order; all have the same shape."""
+        parts = [torch.empty_like(part, memory_format=torch.contiguous_format) for _ in range(self.size)]
+        with answered():
+            dist.all_gather(parts, part.detach().contiguous())
+        return parts
+
+    def most(self, number: int) -> int:
+        """The largest number of any process."""
+        return int(self.largest(torch.tensor(number, dtype=torch.int64)))
+
+    def any(self, here: bool) -> bool:
+        """Whether it is so in any process."""
+        return bool(self.most(int(here)))
+
+    def told(self, text: str) -> str:
+        """The text of the leader."""
+        content = torch.tensor(list(text.encode()) if self.leads else [], dtype=torch.uint8)
+        length = torch.tensor(len(content))
+        with answered():
+            dist.broadcast(length, 0)
+            content = content if self.leads else torch.empty(int(length), dtype=torch.uint8)
+            dist.broadcast(content, 0)
+        return bytes(content.tolist()).decode()
+
+    def by_leader(self, work: Callable[[], Any]) -> Any:
+        """The result of work that the leader does for all, a JSON value. What it raises there, a ``TrainingError`` of
+        the same words says in the others.
+
+        Raises:
+            TrainingError: the leader could not do it.
+        """
+        if not self.leads:
+            found = json.loads(self.told(""))
+            if "failed" in found:
+                raise TrainingError(f"process 0 of this training: {found['failed']}")
+            return found["done"]
+        try:
+            done = work()
+        except (IsthmusError, OSError) as error:
+            self.told(json.dumps({"failed": str(error)}))
+            raise
+        self.told(json.dumps({"done": done}))
+        return done
+
+    def to_leader(self, part: Tensor, whole: Tensor | None, spans: list[slice]) -> None:
+        """Collect the rows of a table in the leader.
+
+        Args:
+            part: the rows that this process has.
+            whole: all of them, to be written into; None except in the leader.
+            spans: which rows each process has.
+        """
+        with answered():
+            if whole is None:
+                dist.send(part.detach().cpu().contiguous(), 0)
+                return
+            whole[spans[0]] = part.detach().cpu()
+            for other in range(1, self.size):
+                dist.recv(whole[spans[other]], other)
+
+    def wait(self) -> None:
+        """Until all processes are here."""
+        with answered():
+            dist.barrier()

@@ -1,0 +1,59 @@
+"""Figures of a server for Prometheus."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import cast
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+
+CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+
+SECONDS = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10)
+TOGETHER = (1, 2, 4, 8, 16, 32, 64)
+
+
+class Metrics:
+    """Counts of requests, with their times and the sizes of batches. Nothing of what was asked."""
+
+    def __init__(self) -> None:
+        self._registry = CollectorRegistry()
+        registry = self._registry
+        self._requests = Counter(
+            "isthmus_requests", "Requests by path and status.", ("path", "status"), registry=registry
+        )
+        self._seconds = Histogram(
+            "isthmus_request_seconds", "Time of a request.", ("path",), buckets=SECONDS, registry=registry
+        )
+        self._together = Histogram(
+            "isthmus_answered_together", "Requests answered at once.", ("model",), buckets=TOGETHER, registry=registry
+        )
+        self._waiting = Gauge("isthmus_waiting_requests", "Requests in the queue.", ("model",), registry=registry)
+        self._loaded = Gauge("isthmus_loaded_timestamp_seconds", "When the models were loaded.", registry=registry)
+
+    def request(self, path: str, status: int, seconds: float) -> None:
+        """Count one request.
+
+        Args:
+            path: one of few.
+            status: of HTTP.
+            seconds: from its first byte to the last one of the answer.
+        """
+        self._requests.labels(path, str(status)).inc()
+        self._seconds.labels(path).observe(seconds)
+
+    def watcher(self, model: str) -> Callable[[int], None]:
+        """What receives the size of each group of requests to a model."""
+        return cast(Callable[[int], None], self._together.labels(model).observe)
+
+    def watch_queue(self, model: str, length: Callable[[], float]) -> None:
+        """Ask for the length of a queue whenever the figures are read."""
+        self._waiting.labels(model).set_function(length)
+
+    def loaded(self, when: float) -> None:
+        """When the models were loaded, in seconds since 1970."""
+        self._loaded.set(when)
+
+    def text(self) -> bytes:
+        """All figures in the format of Prometheus."""
+        return generate_latest(self._registry)
