@@ -7,7 +7,6 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
-import numpy as np
 import torch
 from jaxtyping import Float, Int64
 from torch import Tensor, nn
@@ -18,9 +17,10 @@ from isthmus.checked.arguments import whole
 from isthmus.core.rankers import ranker_of
 from isthmus.disk import new_folder
 from isthmus.errors import SettingError
+from isthmus.onnx.bags import AXES, LEAST, padded, some_bags
 from isthmus_interactions.baselines import Popularity
+from isthmus_interactions.fitted import FittedRecommender
 from isthmus_interactions.order.inputs import reads_of
-from isthmus_interactions.recommender import Recommender
 
 ITEMS = "items.json"
 K = 100
@@ -32,40 +32,33 @@ WHY_NOT = {
 """Models that compute something for which ONNX has no operations, by builder."""
 
 
-def export(recommender: Recommender, folder: str | Path, *, k: int = K) -> Path:
-    """Write a recommender for onnxruntime: ``model.onnx`` and ``items.json``.
-
-    The graph takes ``items`` (int64 [entries], numbers of items), ``offsets`` (int64 [histories + 1], where the entries
-    of each history start, and at last where they end) and ``weights`` (float32 [entries], 1 for each item), and returns
-    ``ids`` (int64 [histories, k], numbers of items) and ``scores`` (float32 [histories, k]), best first. ``items.json``
-    lists the id of each number. Items of a history are not recommended to it; what is left when there are no others has
-    the score -inf. An empty history gets the most popular items, scored by their share of users.
+def export(fitted: FittedRecommender, folder: str | Path, k: int) -> Path:
+    """What ``Recommender.to_onnx`` does, which describes the files.
 
     Args:
-        recommender: the model.
-        folder: a new folder; it is written whole or not at all.
-        k: number of items in an answer, at most all.
+        fitted: the model with its items.
+        folder: a new folder.
+        k: number of items in an answer.
 
     Returns:
         The folder.
 
     Raises:
-        SettingError: a model that reads the order of a history, or that ONNX cannot express; the message says why.
+        SettingError: a model that cannot be exported.
         MissingLibraryError: the extra ``onnx`` is not installed.
         InputError: the folder exists.
     """
-    items = recommender.adapter.items
+    items = fitted.adapter.items
     k = min(whole("k", k, least=1), len(items))
-    scorer = exportable(copy.deepcopy(recommender.model).cpu().eval(), recommender.builder)
-    popularity = Popularity.of(recommender.interactions).shares
+    scorer = exportable(copy.deepcopy(fitted.model).cpu().eval(), fitted.builder)
+    popularity = Popularity.of(fitted.interactions).shares
     graph = onnx.Graph(
         _TopItems(scorer, popularity, k),
-        [_histories(len(items), rows) for rows in (3, 1, 8)],
-        {"items": {0: "entries"}, "offsets": {0: "ends"}, "weights": {0: "entries"}},
+        [some_bags(len(items), rows) for rows in (3, 1, 8)],
+        AXES,
         ("ids", "scores"),
-        {"model": plugins.command_name(recommender.builder), "k": str(k), "items": str(len(items))},
-        # What is traced with one history is not valid for several; what is traced with two is valid for one.
-        {"ends": 3},
+        {"model": plugins.command_name(fitted.builder), "k": str(k), "items": str(len(items))},
+        LEAST,
     )
     with new_folder(folder) as scratch:
         onnx.write(graph, scratch)
@@ -99,7 +92,8 @@ def exportable(model: nn.Module, builder: str) -> nn.Module:
     if why:
         name = plugins.command_name(builder)
         raise SettingError(
-            f"{name} cannot be exported to ONNX: {why}", expected="a network of bags, a linear model, or a blend of them"
+            f"{name} cannot be exported to ONNX: {why}",
+            expected="a network of bags, a linear model, or a blend of them",
         )
     if hasattr(model, "neighbours") and hasattr(model, "weights"):
         return _Sparse(model.neighbours, model.weights)  # type: ignore[arg-type]
@@ -107,7 +101,7 @@ def exportable(model: nn.Module, builder: str) -> nn.Module:
 
 
 class _TopItems(nn.Module):
-    """Scores, then the best items. One empty history and one entry of weight 0 are added, so that no length is 0."""
+    """Scores of all items, then the best of those that a history does not hold."""
 
     popularity: Tensor
 
@@ -119,16 +113,11 @@ class _TopItems(nn.Module):
     def forward(
         self, items: Int64[Tensor, " entries"], offsets: Int64[Tensor, " ends"], weights: Float[Tensor, " entries"]
     ) -> tuple[Int64[Tensor, "batch k"], Float[Tensor, "batch k"]]:
-        more = torch.cat([items, items.new_zeros(1)])
-        ends = torch.cat([offsets, offsets[-1:] + 1])
-        places = torch.arange(more.shape[0])
-        # The row of each entry, by comparison: a search in a sorted list has no form in ONNX.
-        rows = (places.unsqueeze(1) >= ends[1:].unsqueeze(0)).sum(1)
-        bags = Bags(more, ends, torch.cat([weights, weights.new_zeros(1)]), _known={"rows": rows})
+        bags = padded(items, offsets, weights)
         scores = self.scorer(bags)[:-1]
         empty = (offsets[1:] == offsets[:-1]).unsqueeze(1)
         scores = torch.where(empty, self.popularity.unsqueeze(0), scores.float())
-        scores = scores.index_put((rows[:-1], items), scores.new_full((), -torch.inf))
+        scores = scores.index_put((bags.rows()[:-1], items), scores.new_full((), -torch.inf))
         best = scores.topk(self.k)
         return best.indices, best.values
 
@@ -178,12 +167,3 @@ class _Blended(nn.Module):
         scored = [part(bags).float() for part in self.parts]
         factors = [self.weights[place] / lengths ** self.exponents[place] for place in range(len(scored))]
         return torch.stack([one * factor.unsqueeze(1) for one, factor in zip(scored, factors, strict=True)]).sum(0)
-
-
-def _histories(width: int, rows: int) -> dict[str, Tensor]:
-    """Some histories, the last of them empty where there are several."""
-    chance = np.random.default_rng(rows)
-    lengths = [min(width, 1 + row % 4) if row + 1 < rows or rows == 1 else 0 for row in range(rows)]
-    items = np.concatenate([chance.choice(width, length, replace=False) for length in lengths]).astype(np.int64)
-    offsets = torch.tensor(np.cumsum([0, *lengths]), dtype=torch.int64)
-    return {"items": torch.from_numpy(items), "offsets": offsets, "weights": torch.ones(len(items))}

@@ -141,7 +141,9 @@ def _alike(found: Tensor, expected: Tensor) -> bool:
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
     """Without the remarks of the exporter, which are for its authors."""
-    loggers = [logging.getLogger(name) for name in ("torch.onnx", "torch.export", "torch._guards", "onnxscript", "onnx_ir")]
+    loggers = [
+        logging.getLogger(name) for name in ("torch.onnx", "torch.export", "torch._guards", "onnxscript", "onnx_ir")
+    ]
     levels = [logger.level for logger in loggers]
     try:
         for logger in loggers:
