@@ -127,7 +127,7 @@ def records(name: str, chance: np.random.Generator) -> tuple[Any, dict[str, Any]
 @pytest.mark.parametrize(
     ("model", "settings", "why"),
     [
-        ("als", {"iterations": 1, "code": 2}, "system of equations"),
+        ("als", {"iterations": 1, "factors": 2}, "system of equations"),
         ("sequence-linear", {}, "order"),
         ("recent", {"of": "ease", "half_life": 5}, "order"),
     ],

@@ -1,10 +1,12 @@
-"""The method of a recommender that hands it to other programs."""
+"""The methods of a recommender that hand it to other programs."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
+from isthmus.plots.atlas import MOST, Mapped
 from isthmus_interactions.exchange import onnx
+from isthmus_interactions.exchange.item_map import mapped_items
 from isthmus_interactions.fitted import FittedView
 
 
@@ -33,3 +35,14 @@ class ExchangeVerbs(FittedView):
             InputError: the folder exists.
         """
         return onnx.export(self.fitted, folder, k)
+
+    def mapped_items(self, most: int = MOST) -> Mapped:
+        """Items for ``isthmus atlas``: near ones have similar users.
+
+        Args:
+            most: number of items; of more, the most popular ones.
+
+        Returns:
+            Vectors of the items with their ids, titles and numbers of users.
+        """
+        return mapped_items(self.fitted, most)

@@ -23,6 +23,7 @@ from isthmus import __version__
 from isthmus.cli import builtin, dispatch, index, models, plotting
 from isthmus.cli.output import console, log_on_stderr, printable, status, table
 from isthmus.cli.sharing import serving
+from isthmus.cli.sharing.atlas import atlas
 from isthmus.cli.sharing.card import card
 from isthmus.cli.sharing.export import export
 from isthmus.disk import told_by_system
@@ -32,6 +33,7 @@ OWN: Mapping[str, dispatch.Function] = {
     "adapters": builtin.adapters,
     "models": models.models,
     "info": builtin.info,
+    "atlas": atlas,
     "card": card,
     "export": export,
     "plot": plotting.plot,
@@ -65,6 +67,7 @@ PAGE = (
     ("isthmus serve DIR", "answer over HTTP, and show a page in the browser"),
     ("isthmus index build VECTORS", "index any vectors; then search, add, remove, info, benchmark"),
     ("isthmus info DIR", "describe a bundle"),
+    ("isthmus atlas DIR", "a large map of codes for Embedding Atlas"),
     ("isthmus export DIR --onnx", "write a model for onnxruntime"),
     ("isthmus card DIR", "print the model card of a bundle, or write it into the bundle"),
     ("isthmus models [NAME]", "list the models of the installed adapters, or explain one and its settings"),

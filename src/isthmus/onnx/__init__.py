@@ -3,6 +3,7 @@
 Importing this package imports none of the libraries of the extra ``onnx``.
 """
 
-from isthmus.onnx.graph import MODEL, Graph, write
+from isthmus.onnx.graph import MODEL as MODEL
+from isthmus.onnx.graph import Graph, write
 
-__all__ = ["MODEL", "Graph", "write"]
+__all__ = ["Graph", "write"]
