@@ -1,9 +1,4 @@
-"""Bundles to the Hugging Face hub and back. Needs the extra ``hub``; importing this module imports nothing of it.
-
-Nothing that is downloaded is executed: only the files that a manifest names are fetched, and they are verified against
-it before anything reads them. A bundle of a recommender holds the interactions and the ids of its users, and one of
-texts may hold the texts, so new repositories are private unless you say otherwise.
-"""
+"""Uploads and downloads, by the client of ``huggingface_hub``."""
 
 from __future__ import annotations
 
@@ -19,8 +14,6 @@ from isthmus.checked.arguments import flag
 from isthmus.disk import private_folder, replaced
 from isthmus.errors import IsthmusError, MissingLibraryError, SettingError, SourceError
 from isthmus.reprs import one_line
-
-__all__ = ["pull", "push"]
 
 PATTERNS = [MANIFEST, CARD, "weights.safetensors", "documents/*", "cache/*"]
 """Files of a bundle in a repository; others in it stay as they are."""
