@@ -22,7 +22,7 @@ from rich.text import Text
 from isthmus import __version__
 from isthmus.cli import builtin, dispatch, index, models, plotting
 from isthmus.cli.output import console, log_on_stderr, printable, status, table
-from isthmus.cli.sharing import serving
+from isthmus.cli.sharing import bench, serving
 from isthmus.cli.sharing.card import card
 from isthmus.disk import told_by_system
 from isthmus.errors import FewRowsKeptWarning, InputError, IsthmusError, ModelQualityWarning, UnknownIdWarning
@@ -34,6 +34,7 @@ OWN: Mapping[str, dispatch.Function] = {
     "card": card,
     "plot": plotting.plot,
     "serve": serving.serve,
+    "bench": bench.bench,
 }
 
 PAGE = (
@@ -61,6 +62,7 @@ PAGE = (
     ("isthmus interpolate DIR TEXT TEXT", "interpolate between two records"),
     ("isthmus plot DIR", "plot training curves and a map of codes"),
     ("isthmus serve DIR", "answer over HTTP, and show a page in the browser"),
+    ("isthmus bench DIR --http", "measure how fast a bundle is answered over HTTP"),
     ("isthmus index build VECTORS", "index any vectors; then search, add, remove, info, benchmark"),
     ("isthmus info DIR", "describe a bundle"),
     ("isthmus card DIR", "print the model card of a bundle, or write it into the bundle"),
