@@ -4,23 +4,32 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Iterator
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import pytest
-from serving import asking
+from serving import asking, opened, over
 from serving import served as application
 from tiny_faces import TEXTS, made, pictures
 
 import isthmus
+from isthmus.actions import Offer
 from isthmus.serve.child import Child, served
+from isthmus.serve.opened import Opened
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 BROWSER = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on this machine (apt-get install chromium)")
 
 
+def panel_of(domain: str) -> Path:
+    folder = find_spec(f"isthmus_{domain}").submodule_search_locations[0]
+    return Path(folder) / "serving" / "page.js"
+
+
 def test_files_of_the_page_come_from_here_alone() -> None:
-    app, service = application("ease", "text", "image", "vector")
+    bare_panel = [Opened(one, one, "", None, Offer((), page=panel_of(one))) for one in ("text", "images", "vectors")]
+    app, service = over([opened("ease"), *bare_panel])
     paths = ["/", "/page/style.css", "/page/icon.svg"]
     paths += [f"/page/{name}.js" for name in ("app", "kit", "map", "course")]
     paths += [f"/page/panel/{domain}.js" for domain in ("interactions", "text", "images", "vectors")]

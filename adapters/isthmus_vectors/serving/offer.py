@@ -72,12 +72,8 @@ def _trial(action: str, width: int) -> Callable[[int, int], tuple[str, list[Docu
 
 
 def _of_detector(model: Detector) -> Offer:
-    about = {
-        "builder": "detector",
-        "anomalies": True,
-        "explains": True,
-        **_columns(model.columns, len(model.fitted.centre)),
-    }
+    width = len(model.fitted.centre)
+    about = {"builder": "detector", "anomalies": True, "explains": True, **_columns(model.columns, width)}
     return Offer(
         (
             Action(
