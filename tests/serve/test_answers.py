@@ -16,6 +16,8 @@ from tiny_faces import TEXTS, numbers, pictures
 
 from isthmus_interactions.recommend.find_items import find_items
 
+LATE = ("detector", "compressor")
+
 
 def face(name: str) -> Any:
     return opened(name).face

@@ -8,7 +8,7 @@ import random
 import signal
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -24,54 +24,60 @@ from isthmus.cli import main
 from isthmus.serve.child import Child, served
 from isthmus.serve.load import Questions, crowded, paced
 
-WORDS: list[Any] = [
-    None,
-    True,
-    -1,
-    0,
-    1,
-    1e308,
-    2**70,
-    "",
-    "a",
-    "\u0000",
-    "é" * 50,
-    [],
-    [[]],
-    {},
-    {"a": []},
-    [1, "a", None],
-]
+PICTURE = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAAAAAA6fptVAAAACklEQVR4nGNgAAAAAgABSK+kcQAAAABJRU5ErkJggg=="
+"""One grey pixel."""
+
+WORDS: list[Any] = [None, True, -1, 0, 1, 0.5, 1e308, 2**70, "", "a", "\u0000", "é" * 50, PICTURE]
+WORDS += [[], [[]], {}, {"a": []}, [1, "a", None]]
 NAMES = ("history", "user", "k", "exclude", "allow", "diversity", "explain", "calibrated", "item", "items", "text")
-NAMES += (
-    "texts",
-    "input",
-    "vectors",
-    "rows",
-    "csv",
-    "images",
-    "codes",
-    "model",
-    "n",
-    "steps",
-    "a",
-    "b",
-    "seed",
-    "most",
-)
+NAMES += ("texts", "input", "vectors", "rows", "csv", "images", "codes", "model", "n", "steps", "a", "b", "seed")
+
+BASES: list[tuple[str, str, dict[str, Any]]] = [
+    ("ease", "recommend", {"history": [1, 2, 77], "k": 3, "diversity": 0.5, "exclude": [3], "explain": True}),
+    ("ease", "recommend", {"history": [[1, 5], [2, 6]], "allow": [3, 4], "without_popular": 0.5}),
+    ("ease", "recommend", {"user": 3, "k": 2}),
+    ("ease", "score", {"history": [1], "items": [2, 3]}),
+    ("ease", "explain", {"history": [1], "item": 2}),
+    ("ease", "similar", {"item": 3, "k": 2}),
+    ("ease", "items", {"text": "1", "k": 2}),
+    ("ease", "map", {"most": 5}),
+    ("text", "search", {"text": "the cat sits", "k": 2, "metric": "cosine"}),
+    ("text", "anomalies", {"texts": ["a dog", "a fox"]}),
+    ("text", "embeddings", {"input": ["a dog"], "encoding_format": "base64"}),
+    ("text", "embeddings", {"input": [1, 2, 3]}),
+    ("text", "decode", {"codes": [[0.5] * 4], "strategy": "greedy"}),
+    ("text", "interpolate", {"a": "a dog", "b": "a fox", "steps": 2, "strategy": "greedy"}),
+    ("text", "sample", {"n": 1, "seed": 3}),
+    ("image", "search", {"images": [PICTURE], "pictures": True, "k": 2}),
+    ("image", "denoise", {"images": [PICTURE]}),
+    ("image", "embeddings", {"input": [PICTURE]}),
+    ("image", "interpolate", {"a": PICTURE, "b": PICTURE, "steps": 2}),
+    ("vector", "anomalies", {"vectors": [[0.5] * 6]}),
+    ("vector", "search", {"csv": "a,b,c,d,e,f\n1,2,3,4,5,6\n", "k": 2}),
+    ("vector", "embeddings", {"input": [[0.5] * 6]}),
+    ("detector", "anomalies", {"rows": [{"a": 1, "b": 2}, {"a": "x"}], "explain": True}),
+    ("detector", "anomalies", {"vectors": [[0.5] * 6], "explain": True, "columns": 2}),
+    ("compressor", "encode", {"vectors": [[0.5] * 8]}),
+]
 
 
-def malformed(generator: random.Random) -> bytes:
-    """A body that is no request, or hardly one."""
-    kind = generator.randrange(4)
+def malformed(generator: random.Random, models: Sequence[str], paths: Sequence[str]) -> tuple[str, bytes]:
+    """A path, and a body that is no request, or one with mistakes, or none."""
+    kind = generator.randrange(6)
     if kind == 0:
-        return generator.randbytes(generator.randrange(60))
-    document: Any = {name: value(generator, 3) for name in generator.sample(NAMES, generator.randrange(1, 5))}
-    body = json.dumps(value(generator, 4) if kind == 1 else document).encode()
-    if kind == 2:
-        return body
+        return generator.choice(paths), generator.randbytes(generator.randrange(60))
+    if kind == 1:
+        return generator.choice(paths), json.dumps(value(generator, 4)).encode()
+    model, path, base = generator.choice([one for one in BASES if one[0] in models])
+    document = {"model": model, **base}
+    # A field is replaced or added, and sometimes another one.
+    for _ in range(generator.randrange(3)):
+        document[generator.choice([*base, generator.choice(NAMES)])] = value(generator, 2)
+    body = json.dumps(document).encode()
+    if kind > 2:
+        return path, body
     place = generator.randrange(len(body) + 1)
-    return body[:place] + generator.randbytes(generator.randrange(3)) + body[place + generator.randrange(4) :]
+    return path, body[:place] + generator.randbytes(generator.randrange(3)) + body[place + generator.randrange(4) :]
 
 
 def value(generator: random.Random, depth: int) -> Any:
@@ -90,7 +96,7 @@ def no_failure(count: int, *models: str) -> None:
     async def ask(client: httpx.AsyncClient) -> list[tuple[int, str, bytes]]:
         failed = []
         for _ in range(count):
-            path, body = generator.choice(paths), malformed(generator)
+            path, body = malformed(generator, models, paths)
             kind = generator.choice(["application/json"] * 8 + ["image/png", "text/csv"])
             response = await client.post(f"/v1/{path}", content=body, headers={"content-type": kind})
             assert response.headers["content-type"].startswith("application/")
