@@ -148,7 +148,7 @@ class CountingRecipe:
     """A model of items, and the function that fills it from a matrix of shape (users, items), on the CPU.
 
     Attributes:
-        window: only entries of so many seconds before the newest one are counted; None for all.
+        window: only entries of this many seconds before the newest one are counted; None for all.
     """
 
     model: Popularity | SparseLinear
@@ -181,7 +181,7 @@ class CountingRecipe:
 
 
 def _newest(source: Source, matrix: Csr, window: float) -> Csr:
-    """The entries of the last seconds before the newest one."""
+    """The entries of the last ``window`` seconds before the newest one."""
     bags = require_bags(source.to(torch.device("cpu")).batch(torch.arange(len(source))).inputs, "popularity")
     if bags.times is None:
         raise SettingError("recent popularity without times", expected="interactions with dates, or seconds since 1970")

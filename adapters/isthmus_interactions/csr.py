@@ -39,10 +39,10 @@ def csr_of(rows: Ints, columns: Ints, values: npt.NDArray[np.float32], shape: tu
 
 
 def csr_over(ends: Ints, columns: Ints, values: npt.NDArray[np.float32], shape: tuple[int, int]) -> Csr:
-    """A matrix over arrays that are in order already, without a copy of them.
+    """A matrix over arrays that are already sorted, without copying them.
 
     Args:
-        ends: where the entries of each row start and, after the last row, their end.
+        ends: start of the entries of each row and, after the last row, their end.
         columns: column of each entry, ascending within a row.
         values: value of each entry.
         shape: (users, items).
@@ -61,7 +61,7 @@ def as_csr(matrix: Any) -> tuple[Csr, int]:
     """Copy a SciPy matrix to float32 CSR, with duplicates summed and zeros dropped; also return its number of entries.
 
     Raises:
-        InputError: not two-dimensional, not of real numbers, or of parts that do not fit each other.
+        InputError: not two-dimensional, not real numbers, or inconsistent parts.
         ValueRangeError: a value that is negative or not finite, or an entry outside the matrix.
     """
     taken = checked_csr(matrix)
@@ -107,7 +107,7 @@ def places_in_rows(matrix: Csr, keys: npt.NDArray[Any]) -> npt.NDArray[np.int64]
 
 
 def select_rows(matrix: Csr, rows: Ints) -> Csr:
-    """The given rows, in the given order; of a mapped matrix, in a file again."""
+    """The given rows, in the given order; the result of a memory-mapped matrix is memory-mapped, too."""
     wanted = np.asarray(rows, dtype=np.int64)
     ends = np.zeros(len(wanted) + 1, dtype=np.int64)
     np.cumsum(np.diff(matrix.indptr)[wanted], out=ends[1:])
@@ -124,11 +124,11 @@ def select_rows(matrix: Csr, rows: Ints) -> Csr:
 
 
 def row_pieces(ends: Ints, size: int = PIECE) -> Iterator[slice]:
-    """All rows, some at a time, of which each has about so many entries, or one row.
+    """All rows in blocks with about ``size`` entries each, or a single row.
 
     Args:
-        ends: where the entries of each row start and, after the last row, their end.
-        size: of a piece.
+        ends: start of the entries of each row and, after the last row, their end.
+        size: number of entries per block.
     """
     start, rows = 0, len(ends) - 1
     while start < rows:
@@ -139,7 +139,7 @@ def row_pieces(ends: Ints, size: int = PIECE) -> Iterator[slice]:
 
 
 def item_counts(matrix: Csr) -> npt.NDArray[np.int64]:
-    """How many entries each column has."""
+    """The number of entries of each column."""
     counts = np.zeros(matrix.shape[1], dtype=np.int64)
     for piece in pieces(len(matrix.indices)):
         counts += np.bincount(matrix.indices[piece], minlength=len(counts))

@@ -87,9 +87,9 @@ def fit(
         metric: metric that chooses the best epoch.
         run: device, seed, precision, progress and checkpoints.
         settings: keywords of the builder.
-        features: features of items, which count in the training of linear models and networks; how much is chosen on
-            the held-out users, unless the settings say it.
-        refit: whether the model is fitted on everybody in the end, users who were held out among them.
+        features: features of items, which are used in the training of linear models and networks; their weight is
+            chosen on the held-out users, unless it is a setting.
+        refit: whether the model is finally fitted on all users, including held-out ones.
 
     Returns:
         The fitted model for all users and items of ``data``.
@@ -127,7 +127,7 @@ def _fit(
         final = FinalFit(name, make, data, run, stop)
         final.check_folder()
         history = recipe.fit(training_source(train, recipe.model), run, score)
-        # Before the model is trained on the users of the fold, too.
+        # Before the model is also trained on the users of the fold.
         scores = scores_of(recipe.model, fold, train, metric, run, stop)
         calibration = calibration_of(recipe.model, fold, run, stop)
         everybody = fold is None
@@ -155,8 +155,8 @@ def _weigh_features(
     score: Validation | None,
     run: Run,
 ) -> list[dict[str, Any]]:
-    """Choose how much features count in the training of a model, and set it in ``whole``, of which ``make``
-    builds the model; the weights that were tried, none if there is nothing to choose."""
+    """Choose the weight of features in the training of a model and set it in ``whole``, from which ``make`` builds the
+    model; returns the tried weights, or none if there is nothing to choose."""
     if not in_training.uses_features(name) or in_training.WEIGHT in settings:
         return []
     if score is None:
@@ -276,15 +276,14 @@ def hold_out_users(
 ) -> tuple[Interactions, FoldIn | None]:
     """Split users into training and validation. Both keep all items of the data, so that no known item is lost.
 
-    The same data, share and seed give the same users. Hidden are items that somebody who trains has. None are held
-    out if there are too few, if nothing can be hidden, or if the share is 0.
+    The same data, share and seed give the same users. Only items of training users are hidden. No users are held out if
+    there are too few, if nothing can be hidden, or if the share is 0.
 
     Args:
         data: interactions of all users.
         validation: a fold over the items of ``data``, or the share of users to hold out.
         seed: seed for the choice of users and of their hidden items.
-        last: hide the last item of each of them instead of random ones, if the order is known: for a model that reads
-            it.
+        last: hide the last item of each user instead of random ones, if the order is known, for sequence models.
 
     Returns:
         The training users, and the fold; None if no users are held out.
@@ -315,18 +314,18 @@ def hold_out_users(
         return data, None
     held = data.users.rows(fold.users)
     if not last and is_mapped(data.matrix.indices):
-        # They would be copied to disk for nobody.
+        # They would be copied to disk without being used.
         data = replace(data, histories=None)
     return data.select_users(np.setdiff1d(np.arange(len(data)), held)), fold
 
 
 def _check_hidden(data: Interactions, fold: FoldIn) -> None:
-    """Check that what is to be found is not in the training data. Ids of users may be the same by chance, if they are
-    numbers of rows: a few interactions in both mean nothing.
+    """Check that the items to find are not in the training data. Ids of users may be equal by chance if they are row
+    numbers, so a few common interactions are ignored.
 
     Raises:
         SettingError: most of it is.
-        InputError: a temporal fold, and training data that are not before it.
+        InputError: a temporal fold with training data that are not before it.
     """
     if fold.at is not None:
         check_before(data, fold.at)
@@ -343,7 +342,7 @@ def _check_hidden(data: Interactions, fold: FoldIn) -> None:
 
 
 def _askable(data: Interactions, share: float, seed: int) -> Ints:
-    """Rows of the users to hold out: of those with enough items, and where they are few, of those with two."""
+    """Rows of the users to hold out: those with enough items or, if these are few, those with two."""
     sizes = np.diff(data.matrix.indptr)
     wanted = min(MOST_HELD_OUT, round(len(data) * share))
     if len(data) < FEWEST or not wanted:
@@ -359,8 +358,8 @@ def _askable(data: Interactions, share: float, seed: int) -> Ints:
 
 
 def _hidden(data: Interactions, rows: Ints, seed: int, last: bool) -> FoldIn | None:
-    """A part of the items of each of some users is hidden, one at least, or the last one, of those that others have;
-    None for none."""
+    """Hide a part of the items of some users, at least one, or the last one, among items that others have; None if
+    nothing can be hidden."""
     part = data.select_users(rows)
     others = item_counts(data.matrix) - item_counts(part.matrix)
     known = others[part.matrix.indices] > 0

@@ -34,8 +34,9 @@ class FittedRecommender:
         histories: all events of each user in order, for sequence models; None if the order is unknown.
         titles: titles of items, for those that have one.
         facts: sizes, the rule for values, the history of the training; a JSON document.
-        calibration: the chances of recommended items to be hits; None if they are not known.
-        inverse: what ``learn`` and ``forget`` change a closed form by; None until one of them was called.
+        calibration: the calibration of hit probabilities; None if there is none.
+        inverse: the inverse with which ``learn`` and ``forget`` change a closed form; None until one of them was
+            called.
     """
 
     adapter: InteractionsAdapter
@@ -164,8 +165,7 @@ class FittedView:
 
     @property
     def calibration(self) -> Calibration | None:
-        """The chances of recommended items to be hits, for ``recommend(..., calibrated=True)``; None if there were too
-        few held-out users."""
+        """The calibration for ``recommend(..., calibrated=True)``; None if there were too few held-out users."""
         return self.fitted.calibration
 
     @property

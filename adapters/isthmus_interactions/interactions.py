@@ -132,7 +132,7 @@ class Interactions:
             return cls.from_csr(cast(sparray, source), users=users, items=items, keep=keep, weights=weights or "value")
         _refuse({"users": users, "items": items}, "a table", "the columns of users and items with user= and item=")
         asked = parse_keep(keep)
-        # The events are handed on and not kept, so that their memory can be given back on the way.
+        # No reference to the events is kept, so that their memory can be freed on the way.
         parts = assemble(read_events(source, **columns, told=file), asked, weights or "binary", ordered=bool(ordered))
         built = cls(*parts[:-1], replace(parts[-1], columns=columns_told(columns), file=file.said()))
         built.report.tell(logger)
@@ -153,14 +153,14 @@ class Interactions:
         weights: Weights | None = None,
         ordered: bool | None = False,
     ) -> Interactions:
-        """Read what an SQL query returns: a row for each event. Rows are fetched in batches, as Arrow where the library
-        has it (DuckDB, ADBC).
+        """Read the result of an SQL query with one row per event. Rows are fetched in batches, as Arrow if the library
+        supports it (DuckDB, ADBC).
 
         Args:
-            connection: of DuckDB, ADBC, SQLAlchemy (or an engine of it), sqlite3, psycopg, or any other DBAPI library.
-                It stays open, and nothing is committed.
+            connection: a connection of DuckDB, ADBC, SQLAlchemy (or an engine), sqlite3, psycopg, or any other DBAPI
+                library. It stays open, and nothing is committed.
             query: an SQL statement that returns rows.
-            parameters: what its placeholders stand for, in the form of that library.
+            parameters: values of its placeholders, in the form of the library.
             user, item, value, time, keep, weights: as for ``read``.
             ordered: whether the query has ordered the events of each user by time.
 
@@ -168,7 +168,7 @@ class Interactions:
             The interactions.
 
         Raises:
-            SettingError: no connection, or a query that is not text.
+            SettingError: not a connection, or a query that is not text.
             SourceError: the query fails or returns no rows; and the other errors of ``read``.
         """
 
@@ -301,7 +301,7 @@ def _refuse(given: Mapping[str, object], source: str, instead: str) -> None:
 def _asked_of(
     store: InteractionStore, given: Mapping[str, object], keep: str | float | int | None, weights: Weights | None
 ) -> Assembled:
-    """The parts of a store, if it was made as is asked for now. Raises SettingError."""
+    """The parts of a store; raises SettingError if it was made with other options."""
     _refuse(given, "a store", "none of them: they are told to isthmus store, or InteractionStore.create")
     held, rule = store.report, parse_keep(keep)
     asked = {"keep": None if rule is None else rule.rule, "weights": weights}

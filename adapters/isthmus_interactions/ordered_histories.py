@@ -111,7 +111,8 @@ class OrderedHistories:
 
     @cached_property
     def seconds(self) -> npt.NDArray[np.float64] | None:
-        """The time of each event in seconds since 1970, or as given where the times are no clock; None without."""
+        """The time of each event in seconds since 1970, or as given if the times are not a clock; None without
+        times."""
         if self.times is None:
             return None
         times = self.times.astype(np.float64)

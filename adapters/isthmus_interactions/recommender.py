@@ -54,7 +54,7 @@ class Recommender(ReportVerbs, ExactVerbs):
         fitted: the state, whose fields can be read here under their own names.
 
     Attributes:
-        card_words: what the model card says of bundles of recommenders.
+        card_words: text of the model card for recommenders.
     """
 
     card_words: ClassVar[CardWords] = WORDS
@@ -109,8 +109,8 @@ class Recommender(ReportVerbs, ExactVerbs):
                 names of columns. See ``Interactions.read`` for all of these.
             model: name of a builder; ``isthmus models`` lists them. ``auto`` tries linear models, then networks, then a
                 blend of them, and keeps the best on held-out users; ``facts["tried"]`` lists all of them.
-            before: train on what happened before this moment only: a date, a number as in the data, or a share such as
-                0.9 of the events. ``evaluate(..., split="temporal")`` then asks for what came after it.
+            before: only train on events before this moment: a date, a number as in the data, or a share such as 0.9 of
+                the events. ``evaluate(..., split="temporal")`` then evaluates on the later events.
             decay: recency, for models of bags: the half-life of an item in a history, as a number of later events such
                 as 20 or as a time such as "30d". "auto" chooses one, or none, on held-out data; ``facts["decay"]``
                 lists what was tried. The builder of the result is then ``recent``.
@@ -118,21 +118,21 @@ class Recommender(ReportVerbs, ExactVerbs):
                 fifth of their items is hidden. With 0, or fewer than 50 users, all users are trained on and the last
                 epoch is kept.
             metric: metric that chooses the best epoch, higher is better; see ``isthmus.tasks.evaluation``.
-            refit: whether the model is fitted on everybody in the end, held-out users of ``train`` among them: a closed
-                form is solved again, and a network is trained anew for as many epochs as were best, which takes up to
-                as long as before and is left out where the time limit does not allow it. Scores and calibration are
-                measured before. ``facts["fitted_on_everybody"]`` says whether it was done.
+            refit: whether the model is finally fitted on all users, including held-out ones of ``train``: a closed form
+                is solved again, and a network is trained again for the best number of epochs, which takes up to as long
+                as before and is skipped if the time limit does not allow it. Scores and calibration are measured
+                before. ``facts["fitted_on_everybody"]`` says whether it was done.
             seed, device, precision, checkpoints, resume: how training is run, see ``isthmus.training.run.Run``.
             progress: whether to show the progress, or a ``Progress`` object that receives it.
             log: called with the record of each epoch; see ``isthmus.training.loggers``.
-            time_limit: seconds for the training. For ``auto`` this includes everything, by estimate, and the default is
-                600.
-            shard: "rows" cuts the item tables by rows over the processes that ``torchrun`` started, for catalogues that
-                one process cannot train. All of them call this method alike. The recommender that it returns is whole
-                in process 0; in the others it answers nothing, and ``save`` leaves the writing to process 0.
+            time_limit: seconds for the training. For ``auto`` this includes everything, approximately, and the default
+                is 600.
+            shard: "rows" distributes the rows of the item tables over the processes that ``torchrun`` started, for
+                catalogues that one process cannot train. All of them call this method in the same way. The returned
+                recommender is complete in process 0; in the others it cannot be used, and only process 0 saves it.
             run: all of these as one object.
             titles: titles of items, by id, to show with results.
-            features: tags, texts or vectors of items. They count in the training of linear models and networks
+            features: tags, texts or vectors of items. They are used in the training of linear models and networks
                 (``feature_weight``; chosen on held-out users if it is not given) and of "content-knn", and items
                 without interactions are ranked by them; see ``with_features``.
             settings: keywords of the builder, such as ``epochs``.
@@ -229,8 +229,8 @@ class Recommender(ReportVerbs, ExactVerbs):
         once. A closed-form model is solved again for all users. A trained model continues from its weights on all
         users, with new rows for new items; if this is not possible, it is fitted again with its settings. Parts of a
         blend are updated in the same way, with unchanged weights; parts of weight 0 are only widened.
-        ``facts["updates"]`` describes each update, and ``history`` is that of the last one. Chances are learnt again
-        where the model is fitted again, and otherwise those of before, see ``calibrate``.
+        ``facts["updates"]`` describes each update, and ``history`` is that of the last one. The calibration is learnt
+        again if the model is fitted again, and otherwise kept, see ``calibrate``.
 
         Args:
             new: anything that ``Interactions.read`` accepts; columns, the rule for values and weights are those of
@@ -273,14 +273,15 @@ class Recommender(ReportVerbs, ExactVerbs):
         seed: int = 0,
         **reading: Unpack[Reading],
     ) -> Recommender:
-        """Return a recommender with chances for ``recommend(..., calibrated=True)``. This one does not change.
+        """Return a recommender with hit probabilities for ``recommend(..., calibrated=True)``. This one does not
+        change.
 
         ``fit`` learns them from the users that it holds out. This method learns them from other data: for a bundle
-        without chances, or because what counts as a hit should be something else, such as the next item.
+        without a calibration, or if a hit should mean something else, such as the next item.
 
         Args:
-            test: interactions that the model was not trained on, as for ``evaluate``: best of at least several hundred
-                users. What is hidden from them and must be found is a hit.
+            test: interactions that the model was not trained on, as for ``evaluate``, preferably of several hundred
+                users or more. Their hidden items are the hits.
             split, at, target, hide, seed, reading: as for ``evaluate``.
 
         Returns:
@@ -307,9 +308,9 @@ class Recommender(ReportVerbs, ExactVerbs):
 
         Args:
             path: of the bundle. After a training with ``shard``, process 0 writes it.
-            inverse: keep what the next ``learn`` or ``forget`` starts from, if there is anything: as many bytes as the
-                weights again. Without it, the next one takes as long as a fit.
-            card: whether to write a model card, ``README.md``, into it: sizes and scores, and no id.
+            inverse: save the inverse for the next ``learn`` or ``forget``, if there is one, which is as large as the
+                weights. Without it, the next one takes as long as a fit.
+            card: whether to write a model card, ``README.md``, with sizes and scores, but no ids.
 
         Raises:
             InputError: the path exists and is not a bundle.

@@ -39,7 +39,8 @@ class FoldIn:
         held_out: items that it should find, same shape.
         users: the users, one for each row.
         ordered: the events behind ``history`` in order, with times if known; None if the order is unknown.
-        at: moment of a temporal split, in the unit of the times: all training events are before it. None for others.
+        at: moment of a temporal split, in the unit of the times: all training events are before it. None for other
+            splits.
     """
 
     history: Csr
@@ -249,7 +250,7 @@ def _parted(interactions: Interactions, test: Mask, validation: Mask | None, *, 
         interactions: of all users.
         test: entries to find in the test.
         validation: entries to find in validation.
-        in_order: whether those of the validation come before those of the test, whose histories then have them.
+        in_order: whether validation items come before test items, so that they are part of the test histories.
     """
     train = interactions.select_entries(~test if validation is None else ~(test | validation))
 

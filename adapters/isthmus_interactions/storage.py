@@ -60,7 +60,7 @@ def write(path: str | Path, fitted: FittedRecommender, card: bool = True) -> Non
 
 
 def content(fitted: FittedRecommender) -> Content:
-    """All that a bundle keeps."""
+    """The content of a bundle."""
     fitted = state.settled(fitted)
     tensors = {f"model.{name}": tensor for name, tensor in state_of(fitted.model).items()}
     documents = dict(fitted.adapter.state()) | extend.documents(fitted.model)
@@ -100,7 +100,7 @@ def read(path: str | Path) -> FittedRecommender:
 
 
 def restored(saved: bundle.Bundle) -> FittedRecommender:
-    """The inverse of ``content``. Where the parts do not fit each other, anything may be raised."""
+    """The inverse of ``content``. If the parts do not match, any exception may be raised."""
     manifest = saved.manifest
     _, builder = plugins.find_builder(manifest.builder, PLUGIN)
     History.from_json(dict(manifest.facts["training"]))

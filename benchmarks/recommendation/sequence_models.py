@@ -44,7 +44,7 @@ _AMAZON: Grid = {
     "sequence-linear": _next([3.0], [50.0, 100.0, 200.0], ask_tau=2.0, neighbours=200),
     **BLEND,
     "sequence-recommender": [{**_SHORT, "dropout": 0.3}, _WIDER],
-    "sequence-recommender (codes)": [{**_WIDER, "variational": True}],
+    "sequence-recommender (codes)": [{**_WIDER, "variational": True, "beta": 0.001}],
     **WITH_NETWORK,
 }
 _WEEKLY: Grid = {

@@ -38,7 +38,7 @@ BUDGET = 600.0
 """Default time limit in seconds."""
 
 EXAMPLES = ("edlae", "mult_vae", "rec_vae", "vanilla")
-"""Models that a message names: the first that has the settings, or else the last."""
+"""Models that a message suggests: the first one that has the settings, or else the last."""
 
 logger = logging.getLogger(__name__)
 
@@ -61,10 +61,10 @@ def fit(
         data: interactions of all users.
         validation: a fold that chooses the model, or the share to hold out, see ``order.holdout``.
         metric: the metric by which models are compared, higher is better.
-        run: device, seed, precision, progress and checkpoints; its time limit is for everything, by estimate.
+        run: device, seed, precision, progress and checkpoints; its time limit covers everything, approximately.
         settings: must be empty.
-        features: features of items, which count in the training of linear models.
-        refit: whether the winner is fitted on everybody in the end, users who were held out among them.
+        features: features of items, which are used in the training of linear models.
+        refit: whether the winner is finally fitted on all users, including held-out ones.
 
     Returns:
         The best model; ``facts["tried"]`` lists all candidates.
@@ -120,10 +120,10 @@ def fit(
 
 
 def expected(ranked: Sequence[Candidate], judge: Judge, seed: int) -> dict[str, Any]:
-    """What the best candidate is expected to score on other users, next to what it scores on those who chose it.
+    """The expected score of the best candidate on other users, and its score on the users who chose it.
 
     Args:
-        ranked: candidates with a score, the best first.
+        ranked: candidates with a score, best first.
         judge: the users and the metric.
         seed: seed of the bootstrap.
 
@@ -140,10 +140,10 @@ def expected(ranked: Sequence[Candidate], judge: Judge, seed: int) -> dict[str, 
 
 
 def check_settings(settings: Iterable[str]) -> None:
-    """Refuse settings of a model where none is named, and mistyped keywords of ``fit``.
+    """Reject settings of a model if no model is named, and misspelt keywords of ``fit``.
 
     Raises:
-        SettingError: any setting at all; the message says what may have been meant.
+        SettingError: any setting; the message contains suggestions.
     """
     given = list(settings)
     having = {name: keywords_of(builder) for name, builder in plugins.load("interactions").builders.items()}

@@ -1,4 +1,4 @@
-"""Weighs a blend on held-out users: each part scores them once, and the weights are then chosen on these scores."""
+"""Chooses the weights of a blend on held-out users: each part scores them once, and these scores are reused."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ from isthmus_interactions.order.inputs import reads_of, source_of
 from isthmus_interactions.splits import FoldIn
 
 CELLS = 1 << 24
-"""Scores of a part that are kept: 64 MB. With more users, evenly spaced ones choose the weights."""
+"""Maximum number of stored scores per part: 64 MB. With more users, evenly spaced ones choose the weights."""
 
 FEWEST = 100
-"""Users who choose the weights in any case, if there are so many."""
+"""Minimum number of users who choose the weights, if there are that many."""
 
 AT_A_TIME = 512
-"""Users who are scored together."""
+"""Number of users who are scored together."""
 
 
 @dataclass(frozen=True)
@@ -40,9 +40,9 @@ class Weighed:
     """A blend with its weights.
 
     Attributes:
-        record: a record of the history, as by ``isthmus.models.blend.weigh``.
+        record: a record of the history, as from ``isthmus.models.blend.weigh``.
         rows: rows of the fold that chose the weights.
-        values: the metric of these users, each with weights that were chosen on the other half of them.
+        values: the metric of these users, each with weights that were chosen on the other half of the users.
     """
 
     record: Record
@@ -65,16 +65,16 @@ def weighed(
         names: names of its parts.
         source: training rows, on which the scale of each part is measured.
         fold: the held-out users.
-        metric: what is to be high.
-        limit: begins a choice of weights and returns whether its time is up: parts that are not weighed then are left
-            out.
+        metric: the metric to maximise.
+        limit: starts a time limit for choosing weights and returns a function that tells whether it is over; parts
+            without a weight are then left out.
 
     Returns:
-        The record, and honest values of the users.
+        The record, and unbiased values of the users.
     """
     tables = ScoreTables(model, fold, metric)
     numbers = {id_: place for place, id_ in enumerate(dict.fromkeys(fold.users))}
-    # A user who is asked several times is in one half.
+    # All rows of a user are in the same half.
     places = np.array([numbers[fold.users[row]] for row in tables.rows], dtype=np.int64)
     values = np.zeros(len(places))
     for half in (places % 2 == 0, places % 2 == 1):

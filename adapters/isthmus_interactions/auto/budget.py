@@ -1,4 +1,4 @@
-"""The time limit of ``auto``: what is left for the search when the final fit on everybody keeps its share."""
+"""The time limit of ``auto``: the time left for the search after reserving time for the final fit on all users."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Callable
 from isthmus_interactions.everybody.train import AGAIN
 
 MARGIN = 0.02
-"""Share of the limit for what is not measured: holding users out, and the scores of the winner."""
+"""Share of the limit for steps that are not measured: holding out users, and scoring the winner."""
 
 
 class Budget:
@@ -16,7 +16,7 @@ class Budget:
 
     Args:
         seconds: the limit, from now on.
-        clock: the time in seconds; tests give one of their own.
+        clock: returns the time in seconds; replaced in tests.
     """
 
     def __init__(self, seconds: float, clock: Callable[[], float] = time.perf_counter) -> None:
@@ -27,7 +27,7 @@ class Budget:
 
     @property
     def left(self) -> float:
-        """Seconds for the search: until the end, less those that are reserved."""
+        """Seconds for the search: until the end, minus the reserved ones."""
         return self.end - self.now() - self.reserved
 
     @property
@@ -41,5 +41,5 @@ class Budget:
         return self.now() - self.started
 
     def allows(self, seconds: float) -> bool:
-        """Whether there is time for a fit of so many seconds, and for the same fit on everybody."""
+        """Whether there is time for a fit of this duration, and for the same fit on all users."""
         return seconds * (1 + AGAIN) <= self.left

@@ -1,4 +1,4 @@
-"""One candidate of ``auto``: a fitted model, its score, and what a fit on everybody would take."""
+"""One candidate of ``auto``: a fitted model, its score, and the estimated time of a fit on all users."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class Candidate:
 
     @property
     def again(self) -> float:
-        """Seconds that a fit on everybody takes, by estimate."""
+        """Estimated seconds of a fit on all users."""
         return 0.0 if self.recipe is None else seconds_again(self.recipe, self.history)
 
     def line(self, metric: str) -> dict[str, Any]:

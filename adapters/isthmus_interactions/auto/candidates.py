@@ -27,7 +27,7 @@ ADAM_BYTES = 16
 
 
 USER_POWER = 0.5
-"""The power of a history's length in low-pass filters, which is not searched."""
+"""The exponent of the history length in low-pass filters, which is not searched."""
 
 FILTER_SECONDS = 2e-8
 """Seconds on one core per vector, for each interaction and each item and vector (measured)."""
@@ -38,8 +38,8 @@ SPARSE_SECONDS = 3e-3
 
 @dataclass(frozen=True)
 class LinearSettings:
-    """Settings of the linear models: λ, p, ξ, the power of a history's length by which it is weighed, and how many
-    interactions features of an item are worth."""
+    """Settings of the linear models: λ, p, ξ, the exponent of the history length, and the weight of item features in
+    interactions."""
 
     regularisation: float
     dropout: float
@@ -104,7 +104,7 @@ class FilterSettings:
 
 
 def most_vectors(data: Interactions) -> int:
-    """The largest number of singular vectors that is tried: 512, or a third of what there is."""
+    """The largest number of singular vectors that is tried: 512, or a third of all."""
     return max(1, min(512, min(data.matrix.shape) // 3))
 
 
@@ -122,13 +122,13 @@ def neighbouring_filters(best: FilterSettings, most: int) -> Iterator[FilterSett
 
 
 def filter_seconds(data: Interactions) -> float:
-    """Seconds on one core that a decomposition takes, roughly."""
+    """Approximate seconds of a decomposition on one core."""
     vectors, items = most_vectors(data), len(data.items)
     return FILTER_SECONDS * vectors * (data.nnz + items * vectors)
 
 
 def sequences(data: Interactions) -> list[tuple[str, Mapping[str, Any]]]:
-    """Models that read items in order, the fastest first; those that are not installed are left out."""
+    """Models that read items in order, fastest first; those that are not installed are left out."""
     ridge = initial_settings(data).regularisation
     closed = [
         ("sequence_linear", {"tau": tau, "regularisation": factor * ridge})
@@ -141,11 +141,11 @@ def sequences(data: Interactions) -> list[tuple[str, Mapping[str, Any]]]:
 
 
 def networks(data: Interactions, *, ordered: bool = False) -> list[tuple[str, Mapping[str, Any]]]:
-    """Networks that fit in memory, the fastest first, with settings for the number of users.
+    """Networks that fit in memory, fastest first, with settings for the number of users.
 
     Args:
         data: the training data.
-        ordered: whether the order of events means something, so that networks of sequences are tried.
+        ordered: whether the order of events is meaningful, so that sequence models are tried.
     """
     # On held-out users of MovieLens-1M a code of 64 is 4 % better than the published 200, which is for many users.
     narrow = {"code": 64, "dropout": 0.65} if len(data) < 20_000 else {}

@@ -1,4 +1,4 @@
-"""Few held-out users are asked several times: every part of their items is hidden once."""
+"""Uses few held-out users several times: every part of their items is hidden once, as in cross-validation."""
 
 from __future__ import annotations
 
@@ -12,23 +12,23 @@ from isthmus_interactions.csr import Csr, item_counts, places_in_rows, select_ro
 from isthmus_interactions.splits import FoldIn
 
 FEW = 200
-"""With fewer held-out users a single hidden part of each says too little."""
+"""Number of held-out users below which a single hidden part per user is not enough."""
 
 PARTS = 5
-"""Parts of the items of a user, or as many as there are items."""
+"""Maximum number of parts of a user's items."""
 
 
 def asked_in_turn(fold: FoldIn, trained: Csr, seed: int) -> FoldIn:
-    """A fold in which every user is asked for each part of their items, given the others.
+    """A fold in which each part of a user's items must be found, given the other parts.
 
     Args:
         fold: users with a random part of their items hidden.
-        trained: interactions of the training users; items that none of them has are not to be found.
+        trained: interactions of the training users; items that none of them has need not be found.
         seed: seed of the parts.
 
     Returns:
-        A row for each user and part; the fold itself if there are many users, if it is in order, or if nothing can be
-        asked.
+        A row for each user and part; the fold itself if there are many users, if it is in order, or if there is nothing
+        to find.
     """
     if len(fold) >= FEW or fold.ordered is not None or fold.at is not None:
         return fold

@@ -1,4 +1,4 @@
-"""Judgement on held-out users: values of each user, paired differences, and a score that is not the best of many."""
+"""Evaluation of candidates on held-out users: values per user, paired differences, and an unbiased expected score."""
 
 from __future__ import annotations
 
@@ -40,11 +40,11 @@ class Judge:
 
     @property
     def validation(self) -> Validation:
-        """The score of a model, as ``fit`` takes it."""
+        """The validation score of a model for ``fit``."""
         return Validation(self.metric, self.score, watch=lambda model: dict(self._errors))
 
     def score(self, model: nn.Module) -> float:
-        """The mean over the users, whose values are then ``latest``; None for metrics without values of users."""
+        """The mean over the users, whose values are stored in ``latest``; None for metrics without values per user."""
         found = evaluate_fold(ranker_of(model), reads_of(model), self.fold, (self.metric,), device_of(model))
         values = found.values.get(self.metric)
         self.latest = None if values is None else np.nan_to_num(values.numpy())
@@ -52,13 +52,13 @@ class Judge:
         return found.means[self.metric]
 
     def of_all(self, values: Values, rows: npt.NDArray[np.int64]) -> Values:
-        """Values of some rows of the fold as values of all that have items to find; NaN for the others."""
+        """Expand values of some rows of the fold to all rows with items to find; NaN for the others."""
         whole = np.full(len(self._asked), np.nan)
         whole[np.searchsorted(self._asked, rows)] = values
         return whole
 
     def by_user(self, values: Values) -> Values:
-        """The mean of each user who has values, as a user may be asked several times."""
+        """The mean value of each user, because a user may have several rows."""
         known = np.isfinite(values)
         counts = np.bincount(self._owners[known])
         sums = np.bincount(self._owners[known], values[known])
@@ -81,7 +81,7 @@ def leads(differences: Values) -> bool:
 
 
 def expected_score(candidates: Sequence[Values], seed: int) -> float | None:
-    """What the best of several candidates is expected to score on other users.
+    """The expected score of the best of several candidates on other users.
 
     The best mean of many is too high, because it was chosen on the same users. Here a candidate is chosen on each of
     many bootstrap samples and scored on the users who are not in it (Tsamardinos, Greasidou & Borboudakis, Machine

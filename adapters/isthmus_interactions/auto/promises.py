@@ -1,4 +1,4 @@
-"""How long an epoch of a network takes, by a few of its steps."""
+"""Estimates the duration of an epoch of a network from a few steps."""
 
 from __future__ import annotations
 
@@ -15,21 +15,21 @@ from isthmus.protocols import Recipe, Source
 from isthmus.training.run import Run
 
 ROWS = 256
-"""Number of rows that are trained on to see how fast a network is."""
+"""Number of rows for measuring the speed of a network."""
 
 TIMES = 2
 """The first time is longer than the others: memory is taken and kernels are chosen."""
 
 
 def epoch_seconds(recipe: Recipe, source: Source, run: Run, clock: Callable[[], float], worth: float) -> float:
-    """Seconds that an epoch takes, without its score.
+    """Estimated seconds of an epoch, without its evaluation.
 
     Args:
         recipe: a recipe of a network that is not used afterwards.
-        source: what it would be trained on.
+        source: the training data.
         run: device, seed and precision.
-        clock: the time in seconds.
-        worth: seconds that a better estimate may take.
+        clock: returns the time in seconds.
+        worth: seconds that may be spent on a better estimate.
 
     Returns:
         An estimate from some evenly spaced rows.

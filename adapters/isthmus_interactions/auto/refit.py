@@ -34,7 +34,7 @@ def fitted_again(
     Args:
         best: the winner.
         others: the other candidates, including the parts of a blend.
-        everybody: what the final fit is trained on.
+        everybody: training data of the final fit.
         run: device, seed, precision, progress and checkpoints.
         budget: the time limit.
 
@@ -47,7 +47,7 @@ def fitted_again(
         return replace(best, recipe=recipe), [best.name] if done else []
     by_model = {id(tried.recipe): tried for tried in others}
     parts, stopped = [(before, False) for before in best.recipe.recipes], False
-    # The fastest first: closed forms are not lost where time is short.
+    # Fastest first, so that closed forms are still fitted if time is short.
     for place in sorted(range(len(parts)), key=lambda one: by_model[id(parts[one][0])].again):
         if not stopped:
             recipe, done, stopped = _refit_one(by_model[id(parts[place][0])], everybody, run, budget)

@@ -71,10 +71,10 @@ WEIGHING = 0.1
 """Share of the time limit that is kept for weighing a blend."""
 
 TRIAL = 0.02
-"""Share of the time of a network for seeing how fast it is, beyond the first steps."""
+"""Share of a network's time for measuring its speed, beyond the first steps."""
 
 EPOCHS = 3
-"""A network is begun only if there is time for so many epochs."""
+"""A network is only started if there is time for this many epochs."""
 
 logger = logging.getLogger(__name__)
 
@@ -86,7 +86,7 @@ class ModelSearch:
         train: the training users.
         judge: the score that decides.
         run: device, seed, precision, progress and checkpoints; each network has its own checkpoints.
-        budget: the time limit; what the final fit of the best candidates would take is reserved in it.
+        budget: the time limit, in which time for the final fit of the best candidates is reserved.
         features: features of the items as rows, if there are any.
     """
 
@@ -100,7 +100,7 @@ class ModelSearch:
 
     @property
     def ranked(self) -> list[Candidate]:
-        """Candidates that have a score, the best first."""
+        """Candidates with a score, best first."""
         done = [tried for tried in self.tried if tried.score is not None and not tried.refused]
         return sorted(done, key=lambda tried: -(tried.score or 0.0))
 
@@ -123,7 +123,7 @@ class ModelSearch:
                     self._sequences()
                 todo = networks(self.train, ordered=ordered)
                 for place, (name, settings) in enumerate(todo):
-                    # A network that wins is trained again on everybody, which takes as long.
+                    # A network that wins is trained again on all users, which takes as long.
                     if self.budget.left > 0:
                         self._try_network(name, settings, self.budget.left / (1 + AGAIN) / (len(todo) - place))
                 stop.optional(self._blend)
@@ -132,7 +132,7 @@ class ModelSearch:
                     raise
 
     def kept(self) -> str:
-        """The message after a signal; empty if there is nothing to keep but the running training."""
+        """The message after a signal; empty if there is nothing to keep except the running training."""
         ranked = self.ranked
         return f"keeping {plugins.command_name(ranked[0].name)}, the best of {len(ranked)} models" if ranked else ""
 
@@ -177,7 +177,7 @@ class ModelSearch:
             point = next((one for one in neighbouring_filters(best, most) if one not in seen), None)
 
     def _recent(self) -> None:
-        """Give the best linear model several half-lives."""
+        """Try several half-lives for the best linear model."""
         until, before = (1 - RECENT) * self.budget.left, self.ranked[0]
         own = dict(before.settings)
         for half_life in half_lives(self.train)[1:]:
@@ -187,7 +187,7 @@ class ModelSearch:
             self._forget()
 
     def _sequences(self) -> None:
-        """Models that read items in order, if there are any: closed forms with several settings."""
+        """Try closed-form sequence models with several settings, if the order is known."""
         until, seconds = (1 - RECENT) * self.budget.left, 0.0
         for name, settings in sequences(self.train):
             if not self._time_for(seconds, until):
@@ -198,16 +198,16 @@ class ModelSearch:
             self._forget()
 
     def _time_for(self, seconds: float, until: float) -> bool:
-        """Whether a fit of so many seconds leaves so many for what comes later."""
+        """Whether a fit of this duration leaves enough time for later steps."""
         return self.budget.left - seconds > max(until, 0.0) and self.budget.allows(seconds)
 
     def _forget(self) -> None:
-        """Drop models that a better candidate of the same name has overtaken; a dense model may take gigabytes."""
+        """Drop models for which there is a better candidate of the same name; a dense model may take gigabytes."""
         kept = {id(tried) for tried in self.best_of_each()}
         self.tried = [tried if id(tried) in kept else replace(tried, recipe=None) for tried in self.tried]
 
     def best_of_each(self) -> list[Candidate]:
-        """The best candidate of each name, the best one first."""
+        """The best candidate of each name, best first."""
         best: dict[str, Candidate] = {}
         for tried in self.ranked:
             best.setdefault(tried.name, tried)
@@ -217,7 +217,7 @@ class ModelSearch:
         """Fit one candidate within a time limit and score it.
 
         Raises:
-            KeyboardInterrupt: Ctrl-C; the training until then counts.
+            KeyboardInterrupt: Ctrl-C; the training so far counts as a candidate.
         """
         started = self.budget.now()
         _, builder = plugins.find_builder(name, "interactions")
@@ -231,7 +231,7 @@ class ModelSearch:
         with doing(run.progress, f"trying {plugins.command_name(name)}", shown):
             history = recipe.fit(self._source(recipe), run, self.judge.validation)
             if recipe.chooses_epoch and history.best_score is not None and not history.interrupted:
-                # The last epoch that was scored need not be the best one.
+                # The last scored epoch need not be the best one.
                 self.judge.score(recipe.model)
         recipe, spent = self.shared.without(recipe), self.budget.now() - started
         self.tried.append(Candidate(name, whole, recipe, history, history.best_score, spent, values=self.judge.latest))
@@ -240,11 +240,11 @@ class ModelSearch:
             raise KeyboardInterrupt
 
     def _reserve(self, weighing: float) -> None:
-        """Keep time for weighing a blend, and for the final fit of all that may be parts of the winner."""
+        """Reserve time for weighting a blend, and for the final fit of all possible parts of the winner."""
         self.budget.reserved = weighing + sum(tried.again for tried in self._parts())
 
     def _parts(self) -> list[Candidate]:
-        """The best candidates of each name that may be parts of a blend: those that come near to the best one."""
+        """The best candidates of each name whose scores are close enough to the best one for a blend."""
         best = [tried for tried in self.best_of_each() if tried.recipe is not None]
         return [tried for tried in best if (tried.score or 0.0) >= NEAR * (best[0].score or 0.0)][:BLENDED]
 
@@ -253,8 +253,8 @@ class ModelSearch:
         return self.source if reads_of(recipe.model) == BAGS else training_source(self.train, recipe.model)
 
     def _try_network(self, name: str, settings: Mapping[str, Any], seconds: float | None) -> None:
-        """The same for a network; if its training fails, the search continues without it. One for whose first epochs
-        there is no time is not begun."""
+        """The same for a network; if its training fails, the search continues without it. A network is not started if
+        there is no time for its first epochs."""
         started = self.budget.now()
         try:
             needed = None if seconds is None else self._first_epochs(name, settings, seconds)
@@ -271,8 +271,8 @@ class ModelSearch:
         self.tried.append(Candidate(name, settings, None, history, None, spent, why))
 
     def _first_epochs(self, name: str, settings: Mapping[str, Any], seconds: float) -> float | None:
-        """Seconds that the first epochs of a network take, by a few steps; None if they fit in the time limit, or if
-        there is nothing else to keep."""
+        """Estimated seconds of the first epochs of a network; None if they fit in the time limit, or if there is
+        nothing else to keep."""
         if not self.ranked:
             return None
         _, builder = plugins.find_builder(name, "interactions")
@@ -299,7 +299,7 @@ class ModelSearch:
         self._add_blend(model, parts, found, started)
 
     def _limits(self, seconds: float) -> Callable[[], Callable[[], bool]]:
-        """Limits of so many seconds, each from when it is asked for."""
+        """Time limits of this many seconds, each starting when it is requested."""
 
         def limit() -> Callable[[], bool]:
             end = self.budget.now() + seconds
@@ -316,7 +316,7 @@ class ModelSearch:
         score = float(found.values.mean()) if differences is None else base + float(differences.mean())
         history = History(metric=self.judge.metric)
         history.take({**found.record, self.judge.metric: score, **self.judge.standard_error(values)})
-        # A part without weight would be saved and fitted again for no use.
+        # A part without weight would be saved and fitted again without need.
         counts = [part for part, weight in enumerate(model.weights.tolist()) if weight]
         kept = [parts[part] for part in counts]
         recipes = [part.recipe for part in kept if part.recipe is not None]

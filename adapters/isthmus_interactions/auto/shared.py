@@ -1,5 +1,5 @@
-"""What closed forms with different settings share: Gram matrices, neighbours and singular vectors of the training
-users."""
+"""Shares Gram matrices, neighbours and singular vectors of the training users between closed forms with different
+settings."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ KEPT, FREE_SHARE = 4 << 30, 0.25
 
 
 class SharedWork:
-    """Computes what a closed form needs once for all settings that need the same.
+    """Computes intermediate results of closed forms once for all settings that need them.
 
     Args:
         source: the training users.
@@ -39,7 +39,7 @@ class SharedWork:
         self._spectra: dict[tuple[float, float], Spectrum] = {}
 
     def given(self, recipe: Recipe) -> Recipe:
-        """The recipe with what is known about the training users; other recipes are unchanged."""
+        """The recipe with the shared results for the training users; other recipes are unchanged."""
         if isinstance(recipe, ClosedFormRecipe):
             return replace(recipe, gram=self._gram_of(recipe))
         if isinstance(recipe, ColumnwiseRecipe):
@@ -50,7 +50,7 @@ class SharedWork:
 
     @staticmethod
     def without(recipe: Recipe) -> Recipe:
-        """The recipe without it, because its next fit is on other users."""
+        """The recipe without the shared results, because its next fit is on other users."""
         if isinstance(recipe, ClosedFormRecipe):
             return replace(recipe, gram=None)
         if isinstance(recipe, ColumnwiseRecipe):

@@ -1,4 +1,4 @@
-"""What order and recency were worth: the best score with them against the best without."""
+"""The benefit of order and recency: the best score with them compared with the best without."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from isthmus_interactions.auto.candidate import Candidate
 from isthmus_interactions.order.inputs import reads_of
 
 KINDS = {"recency": "a half-life", "order": "items in order"}
-"""What is compared with bags, and what is said of it."""
+"""Kinds of models that are compared with bags, and their descriptions."""
 
 
 def worth(tried: Sequence[Candidate], metric: str) -> dict[str, Any]:

@@ -1,1 +1,1 @@
-"""Calibrated answers: the chance that a recommended item is a hit."""
+"""Calibrated recommendations: the probability that a recommended item is a hit."""

@@ -1,12 +1,12 @@
-"""The chance that a recommended item is a hit, learnt from users whom the model was not trained on.
+"""The probability that a recommended item is a hit, learnt from users whom the model was not trained on.
 
-Four steps, all on the same users: the score of an item gives a first chance (isotonic regression); a logistic
-regression corrects it by the length of the history, the place of the item and how good the best items of this history
-are; the result is made a chance again (isotonic regression); and the chances of each history are multiplied, so that
-the promised hits of its best items are those of users with as many promised hits (isotonic regression).
+There are four steps, all on the same users: the score of an item gives a first probability (isotonic regression); a
+logistic regression corrects it by the length of the history, the rank of the item and the quality of the best items of
+this history; the result is calibrated again (isotonic regression); and the probabilities of each history are scaled so
+that the predicted hits of its best items match those of users with as many predicted hits (isotonic regression).
 
-A raw score is no chance: in isotonic regression within groups of users by the length of their histories, networks,
-whose logits hardly depend on the length, promised a third too few hits to users with long histories.
+A raw score is not a probability: with isotonic regression of scores alone, networks, whose logits hardly depend on the
+length of the history, predicted a third too few hits for users with long histories.
 """
 
 from __future__ import annotations
@@ -28,33 +28,33 @@ from isthmus_interactions.calibration.outcomes import DEPTH, Outcomes
 
 FEWEST_USERS = 30
 FEWEST_HITS = 30
-"""Minimum number of users, and of hits among their best items, from which chances are learnt."""
+"""Minimum number of users, and of hits among their best items, for learning probabilities."""
 
 FEWEST_TO_CHECK = 100
-"""Minimum number of users of which one half can check what the other half teaches."""
+"""Minimum number of users for estimating the error by halves."""
 
 LEVEL = 10
-"""Number of best items whose mean says how good the best items of a history are."""
+"""Number of best items whose mean score measures the quality of the best items of a history."""
 
 CHECKED = 20
 """Length of the lists for which the calibration is checked."""
 
 LOWEST = 1e-4
-"""The smallest chance that is told; the largest is as far from 1."""
+"""The smallest probability; the largest is equally far from 1."""
 
 
 @brief
 @dataclass(frozen=True)
 class Seen:
-    """What a calibration has seen; a history outside these ranges is unlike it.
+    """The range of the calibration data; histories outside it get no probabilities.
 
     Attributes:
         users: number of users.
         hits: number of hits among their best items.
         given: mean number of items of their histories.
-        hidden: mean number of items that were hidden from each of them.
-        shortest: items of the shortest history.
-        longest: items of the longest history.
+        hidden: mean number of hidden items per user.
+        shortest: number of items of the shortest history.
+        longest: number of items of the longest history.
         lowest: smallest mean score of the best items of a history.
         highest: largest such mean.
         hit: what counts as a hit, in words.
@@ -75,7 +75,7 @@ class Seen:
 
     @classmethod
     def from_json(cls, saved: Mapping[str, Any]) -> Seen:
-        """The inverse of ``dataclasses.asdict``; what has not the type of its field is a ``TypeError``."""
+        """The inverse of ``dataclasses.asdict``; a value of the wrong type is a ``TypeError``."""
         if set(saved) != set(cls.__dataclass_fields__):
             raise TypeError(f"{sorted(saved)} instead of {sorted(cls.__dataclass_fields__)}")
         error = None if saved["error"] is None else float(saved["error"])
@@ -94,15 +94,15 @@ CURVES = ("first", "last", "lists", "others")
 @brief
 @dataclass(frozen=True, eq=False)
 class Calibration:
-    """Chances of hits for the scores of one model.
+    """Probabilities of hits for the scores of one model.
 
     Attributes:
-        first: the chance by the score alone.
-        coefficients: of the logistic regression, see ``_features``; the first is the constant.
-        last: the chance by the result of the regression.
-        lists: the share of hits among the ``CHECKED`` best items of a history, by the number that was promised so far.
-        others: the chance by the score, for items that are not among the ``DEPTH`` best of a history.
-        seen: the users it was learnt from.
+        first: probability by the score alone.
+        coefficients: coefficients of the logistic regression, see ``_features``; the first is the constant.
+        last: probability by the result of the regression.
+        lists: share of hits among the ``CHECKED`` best items of a history, by the predicted number.
+        others: probability by the score, for items that are not among the ``DEPTH`` best of a history.
+        seen: the range of the calibration data.
     """
 
     first: Curve
@@ -117,7 +117,7 @@ class Calibration:
         """Learn from outcomes.
 
         Args:
-            found: of users whom the model was not trained on.
+            found: outcomes of users whom the model was not trained on.
             hit: what counts as a hit, in words.
 
         Returns:
@@ -152,12 +152,12 @@ class Calibration:
         return cls(first, coefficients, last, Curve.fit(promised, share), others, seen)
 
     def chances(self, scores: Numbers, best: Numbers, lengths: npt.NDArray[np.int64]) -> Numbers:
-        """The chance of each item to be a hit.
+        """The probability of each item to be a hit.
 
         Args:
-            scores: of the items that are asked about, shape (histories, k); −inf for none.
-            best: the ``DEPTH`` best scores of each history among all items that are not in it, best first; −inf where
-                there are no more.
+            scores: scores of the items, shape (histories, k); −inf for no item.
+            best: the ``DEPTH`` best scores of each history among all items that are not in it, best first, padded with
+                −inf.
             lengths: number of items of each history.
 
         Returns:
@@ -167,7 +167,7 @@ class Calibration:
         near = best - 1e-6 * np.maximum(1.0, np.abs(np.where(np.isfinite(best), best, 0.0)))
         places = 1 + (near[:, None, :] > scores[:, :, None]).sum(2)
         chances = self._uncorrected(scores, np.minimum(places, DEPTH), best, lengths) * self._factors(best, lengths)
-        # An item beyond the best ones has no better chance than the last of them.
+        # An item beyond the best ones has at most the probability of the last of them.
         beyond = np.minimum(chances, self.others.at(scores))
         found: Numbers = np.where(places > DEPTH, beyond, chances).clip(LOWEST, 1 - LOWEST)
         return found
@@ -176,7 +176,7 @@ class Calibration:
         return self.last.at(_linear(_features(self.first, scores, places, best, lengths), self.coefficients))
 
     def _factors(self, best: Numbers, lengths: npt.NDArray[np.int64]) -> Numbers:
-        """What the chances of each history are multiplied by, shape (histories, 1)."""
+        """The factor of the probabilities of each history, shape (histories, 1)."""
         top = best[:, :CHECKED]
         places = np.broadcast_to(np.arange(1, top.shape[1] + 1), top.shape)
         promised = np.where(np.isfinite(top), self._uncorrected(top, places, best, lengths), 0.0).sum(1)
@@ -184,7 +184,7 @@ class Calibration:
         return found[:, None]
 
     def doubts(self, length: int, unknown: int, best: Numbers) -> str:
-        """Why too little is known of a history to tell chances; empty if enough is known.
+        """The reason why a history gets no probabilities; empty if it gets them.
 
         Args:
             length: number of known items of the history.
@@ -200,14 +200,14 @@ class Calibration:
             return (
                 f"the history has {counted(length, 'item')}, those of the calibration {seen.shortest} to {seen.longest}"
             )
-        # The last fit, on all users, moves scores a little.
+        # The final fit on all users changes scores slightly.
         width = seen.highest - seen.lowest
         if not seen.lowest - width <= _mean_of_best(best[None])[0] <= seen.highest + width:
             return "its best items score unlike those of all users of the calibration"
         return ""
 
     def to_json(self) -> dict[str, Any]:
-        """All of it as JSON values."""
+        """The calibration as JSON values."""
         curves = {name: getattr(self, name).to_json() for name in CURVES}
         return {**curves, "coefficients": list(self.coefficients), "seen": asdict(self.seen)}
 
@@ -216,7 +216,7 @@ class Calibration:
         """The inverse of ``to_json``.
 
         Raises:
-            BundleError: something else.
+            BundleError: invalid values.
         """
         try:
             first, last, lists, others = (Curve.from_json(saved[name]) for name in CURVES)
@@ -230,13 +230,13 @@ class Calibration:
 
 
 SIGNS = (1, 0, -1, 0, 0)
-"""Signs that coefficients may have; 0 for both. A higher score and a better place never lower the chance, so that the
-chances of a list descend as its scores do."""
+"""Allowed signs of coefficients; 0 allows both. A higher score and a better rank never lower the probability, so that
+probabilities in a list descend like its scores."""
 
 
 def _features(first: Curve, scores: Numbers, places: Any, best: Numbers, lengths: npt.NDArray[np.int64]) -> Numbers:
-    """The log-odds of the chance by the score, the logarithms of length and place, and the mean log-odds of the best
-    items of the history and its square; shape (histories, k, features)."""
+    """The log-odds of the probability by the score, the logarithms of length and rank, and the mean log-odds of the
+    best items of the history and its square; shape (histories, k, features)."""
     odds = _log_odds(first.at(np.where(np.isfinite(scores), scores, first.scores[0])))
     top = best[:, :LEVEL]
     there = np.isfinite(top)
@@ -283,7 +283,7 @@ def _seen(found: Outcomes, hit: str, error: float | None) -> Seen:
 
 
 def _error(found: Outcomes, hit: str) -> float | None:
-    """The error where each half of the users is told chances that the other half taught."""
+    """The calibration error when the probabilities of each half of the users are learnt from the other half."""
     if len(found) < FEWEST_TO_CHECK:
         return None
     halves = np.array_split(np.random.default_rng(0).permutation(len(found)), 2)

@@ -1,4 +1,4 @@
-"""A chance that grows with a score: isotonic regression, kept as a few points."""
+"""Isotonic regression of probabilities on scores, stored as a few points."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from isthmus.reprs import brief
 Numbers = npt.NDArray[np.float64]
 
 LEAST = 20.0
-"""Weight of the highest scores whose share of hits is the largest chance: two hits of two are no chance of 1."""
+"""Minimum weight of the highest scores whose share of hits bounds the probability: two hits of two do not imply 1."""
 
 
 @brief
@@ -25,8 +25,8 @@ class Curve:
     """A function that never decreases: linear between points, constant beyond the first and the last one.
 
     Attributes:
-        scores: where the points are, ascending.
-        chances: their values, from 0 to 1, never decreasing.
+        scores: positions of the points, ascending.
+        chances: their values, from 0 to 1, non-decreasing.
     """
 
     scores: Numbers
@@ -34,15 +34,15 @@ class Curve:
 
     @classmethod
     def fit(cls, scores: Numbers, hits: npt.NDArray[np.bool_] | Numbers, weights: Numbers | None = None) -> Curve:
-        """Least squares among the functions that never decrease (pool adjacent violators).
+        """Least squares among non-decreasing functions (pool adjacent violators).
 
         Args:
-            scores: at least one, finite.
-            hits: whether each was a hit, or the share of its hits.
-            weights: how many each stands for; 1 by default.
+            scores: at least one score, finite.
+            hits: whether each was a hit, or its share of hits.
+            weights: weight of each score; 1 by default.
 
         Returns:
-            The curve: two points for each step of the solution. No chance is above the share of hits among the
+            The curve, with two points for each step of the solution. No value is above the share of hits among the
             highest scores with a weight of ``LEAST``.
         """
         values, place = np.unique(scores, return_inverse=True)
@@ -57,7 +57,7 @@ class Curve:
         return cls(points, np.repeat(chances, 2))
 
     def at(self, scores: Numbers) -> Numbers:
-        """The chance of each score, of the same shape."""
+        """The probability of each score, in the same shape."""
         found: Numbers = np.interp(scores, self.scores, self.chances)
         return found
 
@@ -70,7 +70,7 @@ class Curve:
         """The inverse of ``to_json``.
 
         Raises:
-            BundleError: no such points.
+            BundleError: invalid points.
         """
         scores, chances = (np.array(saved.get(name, []), dtype=np.float64) for name in ("scores", "chances"))
         fit = scores.ndim == 1 and scores.shape == chances.shape and len(scores) > 0

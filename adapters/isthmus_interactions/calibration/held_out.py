@@ -1,4 +1,4 @@
-"""Learns the chances of hits from the users of a fold."""
+"""Learns the probabilities of hits from the users of a fold."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Logistic regression with a few features, some of whose coefficients may have one sign only."""
+"""Logistic regression with a few features and optional sign constraints on their coefficients."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from scipy.special import expit
 from isthmus_interactions.calibration.curve import Numbers
 
 PENALTY = 1.0
-"""Weight of the squared coefficients of standardised features: that of about one observation."""
+"""Weight of the squared coefficients of standardised features, equal to about one observation."""
 
 
 def logistic_regression(features: Numbers, hits: npt.NDArray[np.bool_], signs: Sequence[int]) -> tuple[float, ...]:
@@ -27,7 +27,7 @@ def logistic_regression(features: Numbers, hits: npt.NDArray[np.bool_], signs: S
         The constant, and a coefficient for each feature.
     """
     mean, scale = features.mean(0), features.std(0)
-    # A feature that is the same everywhere says nothing.
+    # A constant feature carries no information.
     scale = np.where(scale > 1e-9, scale, np.inf)
     design = np.concatenate([np.ones((len(features), 1)), (features - mean) / scale], 1)
     penalties = np.array([0.0, *(PENALTY for _ in signs)])

@@ -1,4 +1,4 @@
-"""What became of recommendations for held-out users: which of their best items were among those that were hidden."""
+"""Outcomes of recommendations for held-out users: which of their best items were among the hidden ones."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ from isthmus_interactions.order.inputs import reads_of, source_of
 from isthmus_interactions.splits import FoldIn
 
 DEPTH = 100
-"""Number of best items of a history among which the place of an item counts."""
+"""Number of best items of a history for which the rank is used."""
 
 MOST = 4_000
 """Maximum number of users; more would change little and take long for large catalogues."""
 
 OTHERS = 200
-"""Number of items beyond the best ones that are looked at for some users together."""
+"""Number of sampled items beyond the best ones, for a block of users together."""
 
 AT_A_TIME = 64
 
@@ -38,17 +38,17 @@ Hits = npt.NDArray[np.bool_]
 @brief
 @dataclass(frozen=True, eq=False)
 class Outcomes:
-    """Scores and hits of some users, each of whom was asked about by a history and has hidden items.
+    """Scores and hits of some users with histories and hidden items.
 
     Attributes:
-        scores: of the best items of each history without those of the history, best first; −inf where there are no
-            more items. Shape (users, ``DEPTH``), or fewer columns for a small catalogue.
+        scores: scores of the best items of each history without those of the history, best first, padded with −inf.
+            Shape (users, ``DEPTH``), or fewer columns for a small catalogue.
         hits: whether each of them was hidden, same shape.
         lengths: number of items of each history.
         hidden: number of hidden items of each user.
-        other_scores: of items that are not among the best of their user, of all users together.
+        other_scores: scores of items that are not among the best of their user, for all users together.
         other_hits: whether they were hidden.
-        other_weights: how many such items each stands for.
+        other_weights: number of such items that each represents.
     """
 
     scores: Numbers
@@ -63,25 +63,25 @@ class Outcomes:
         return len(self.lengths)
 
     def take(self, rows: npt.NDArray[np.int64]) -> Outcomes:
-        """Some of the users; the other items are those of all."""
+        """A subset of the users; the other items are those of all users."""
         others = (self.other_scores, self.other_hits, self.other_weights)
         return Outcomes(self.scores[rows], self.hits[rows], self.lengths[rows], self.hidden[rows], *others)
 
 
 @torch.no_grad()
 def outcomes(model: nn.Module, fold: FoldIn, device: torch.device, seed: int = 0) -> Outcomes | None:
-    """Ask a model about the users of a fold.
+    """Rank items for the users of a fold and compare them with the hidden items.
 
     Args:
-        model: the model, which must not have been trained on what the fold hides.
-        fold: histories and hidden items; of more than ``MOST`` users evenly spaced ones are asked about.
+        model: the model, which must not have been trained on the hidden items.
+        fold: histories and hidden items; at most ``MOST`` evenly spaced users are used.
         device: device of the model.
         seed: seed for the choice of items beyond the best ones.
 
     Returns:
         Scores and hits of the users with a history; None if there are none.
     """
-    # Without a history popular items are recommended, whatever the model says.
+    # Without a history, popular items are recommended instead of the model's.
     asked = np.flatnonzero(np.diff(fold.history.indptr))
     rows = asked[even_rows(len(asked), MOST).numpy()]
     history, hidden = select_rows(fold.history, rows), select_rows(fold.held_out, rows)
@@ -101,7 +101,7 @@ def outcomes(model: nn.Module, fold: FoldIn, device: torch.device, seed: int = 0
 
 @dataclass(frozen=True, eq=False)
 class _Asked:
-    """Some users at a time."""
+    """A block of users."""
 
     ranker: Ranker
     inputs: Tensors
@@ -118,7 +118,7 @@ class _Asked:
         is_hidden, is_seen = self.hidden.toarray() > 0, self.history.toarray() > 0
         filled, each = best >= 0, np.arange(users)[:, None]
         hits = is_hidden[each, best] & filled
-        # The best items are no others: they are marked like those of the history.
+        # The best items are excluded from the others, like those of the history.
         is_seen[np.broadcast_to(each, best.shape)[filled], best[filled]] = True
         others = self._others(state, is_hidden, is_seen, generator)
         lengths = np.diff(self.history.indptr).astype(np.int64)
@@ -128,7 +128,7 @@ class _Asked:
     def _others(
         self, state: object, is_hidden: Hits, is_best: Hits, generator: np.random.Generator
     ) -> tuple[Numbers, Hits, Numbers]:
-        """All hidden items that are not among the best, and some items of the rest, which stand for all of it."""
+        """All hidden items that are not among the best, and a sample of the rest, which represents all of it."""
         width = is_hidden.shape[1]
         drawn = np.unique(generator.integers(0, width, OTHERS))
         columns = np.union1d(drawn, self.hidden.indices)

@@ -1,4 +1,4 @@
-"""The chance of each recommended item to be a hit, by the calibration of a recommender."""
+"""Computes the probability of each recommended item to be a hit from the calibration of a recommender."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def calibration_for(fitted: FittedRecommender) -> Calibration:
     """The calibration of a recommender.
 
     Raises:
-        SettingError: it has none; the message says how to get one.
+        SettingError: it has none; the message explains how to get one.
     """
     if fitted.calibration is None:
         raise SettingError(
@@ -41,17 +41,17 @@ def calibrated_items(model: nn.Module) -> Tensor | None:
 def chances_of(
     calibration: Calibration, found: Neighbours, batch: HistoryBatch, best: Neighbours, model: nn.Module
 ) -> Chances:
-    """Tell the chances of the items of some answers.
+    """Compute the probabilities of recommended items.
 
     Args:
-        calibration: of the model.
-        found: the items of the answers, with their scores.
+        calibration: calibration of the model.
+        found: the recommended items, with their scores.
         batch: the histories.
         best: the best items of each history that are not in it, without any other filter.
-        model: knows which items it ranks by their features; such items, and those of the history, have no chances.
+        model: the model; items that it ranks by their features, and items of the history, have no probability.
 
     Returns:
-        Chances, and what is too little.
+        Probabilities, and the reasons why some histories have none.
     """
     rows, lengths = found.rows.cpu().numpy(), batch.bags.lengths().numpy()
     top = np.where(best.rows.cpu().numpy() >= 0, best.scores.cpu().double().numpy(), -np.inf)
@@ -64,7 +64,7 @@ def chances_of(
 
 
 def _seen(rows: npt.NDArray[np.int64], batch: HistoryBatch) -> npt.NDArray[np.bool_]:
-    """Which items are in the history: they were never hidden from anybody who has them in the history."""
+    """Which items are in the history; such items were never hidden items."""
     offsets, items = batch.bags.offsets.tolist(), batch.bags.indices.numpy()
     parts = [np.isin(row, items[offsets[place] : offsets[place + 1]]) for place, row in enumerate(rows)]
     return np.stack(parts) if parts else np.zeros(rows.shape, dtype=np.bool_)

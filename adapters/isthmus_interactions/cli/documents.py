@@ -19,7 +19,7 @@ from isthmus_interactions.recommender import Recommender
 
 
 class Filters(TypedDict):
-    """What is recommended, and what is told of it; keywords of ``Recommender.recommend``."""
+    """Filters and options of recommendations; keywords of ``Recommender.recommend``."""
 
     exclude_seen: bool
     exclude: list[Id] | None

@@ -1,4 +1,4 @@
-"""The tables of items that commands take beside the interactions: titles and features."""
+"""The tables of items that commands accept in addition to the interactions: titles and features."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from isthmus_interactions.update.merge_data import ids_like
 
 @dataclass(frozen=True)
 class Titles:
-    """A table of titles as asked for on the command line.
+    """A table of titles as given on the command line.
 
     Attributes:
-        file: the table; None for none.
+        file: the table; None for no table.
         id: its column of ids.
         title: its column of titles.
-        beside: how the file of interactions is written.
+        beside: format of the file of interactions.
     """
 
     file: Path | None
@@ -34,7 +34,7 @@ class Titles:
         """The titles of items, by id; none without a table.
 
         Raises:
-            InputError: columns without a table, and what ``titles.read`` raises.
+            InputError: columns without a table, and the errors of ``titles.read``.
         """
         if self.file is not None:
             return titles.read(self.file, items, id=self.id, title=self.title, beside=self.beside)
@@ -65,7 +65,7 @@ def features(
         text: its columns of prose.
         vectors: its columns of numbers.
         title: its column of titles.
-        beside: how the file of interactions is written.
+        beside: format of the file of interactions.
 
     Returns:
         The features; None without a table.

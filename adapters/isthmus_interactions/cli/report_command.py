@@ -58,7 +58,7 @@ def report(
     seed: Seed = 0,
     as_json: Json = False,
 ) -> None:
-    """Report how good a bundle is for whom, beside popularity, and what is wrong with it or with the test."""
+    """Report the quality of a bundle by groups of users and items, and problems of the model or the test data."""
     place = _place(directory) if out is None else out
     check_ending(place)
     check_file(place)

@@ -1,13 +1,13 @@
-"""How much to trust features, chosen on known items that are treated as if they had no interactions.
+"""Chooses the weights of features on known items that are treated as if they had no interactions.
 
-Two things can be carried over to an unknown item j by M (see ``feature_ridge``): the model's scores s of the known
-items, which hold popularity and taste at large, and the history x itself, which says what this user was near to:
+Two quantities can be transferred to an unknown item j by M (see ``ridge``): the model's scores s of the known items,
+which reflect popularity and general taste, and the history x itself, which reflects the user's specific interests:
 
     score_j = s̄ + α Σ_k s_k M_kj + γ Σ_k x_k M_kj
 
-Power and μ of the regression and the ratio of α and γ are those with the best nDCG@20 among the left-out items alone.
-Their sizes follow from least squares against the scores that the model has for those items, and from a factor that
-gives the best nDCG@20 over all items together: a regression is narrower than what it predicts, and less certain.
+The power and μ of the regression and the ratio of α and γ are those with the best nDCG@20 among the left-out items
+alone. Their sizes follow from least squares against the model's scores for those items, and from a factor that gives
+the best nDCG@20 over all items together, because regression estimates have a smaller variance than their targets.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from isthmus_interactions.cold_start.holdout import ItemHoldout
 from isthmus_interactions.cold_start.ridge import LARGEST, mixing
 
 REGRESSIONS = ((1, 0.1), (2, 0.1), (2, 1.0))
-"""Powers of the kernel, and values of μ."""
+"""Candidate powers of the kernel, and candidate values of μ."""
 
 SHARES = (1.0, 0.75, 0.5, 0.25, 0.0)
 """Weights of the model's scores relative to the history."""
@@ -66,7 +66,7 @@ def choose(trials: Sequence[ItemHoldout], features: Matrix) -> FeatureWeights:
         measured = [_measured(trial, features, power, regularisation) for trial in trials]
         for share in SHARES if measured else ():
             model, history, score = np.mean([one[share] for one in measured], axis=0).tolist()
-            # A score that is no number chooses nothing.
+            # NaN scores are never chosen.
             if np.isfinite(score):
                 found[score] = FeatureWeights(power, regularisation, model, history, share, score)
     if not found:
@@ -98,6 +98,6 @@ def _size(trial: ItemHoldout, features: Matrix, choice: FeatureWeights) -> float
     raw = (choice.model * by_model + choice.history * by_history).astype(np.float32)
     slope = float((raw * true).sum() / max(float(np.square(raw).sum()), 1e-12))
     if slope <= 0:
-        # The model knows nothing about these items; their scores still need a scale.
+        # The model has no information about these items, but their scores need a scale.
         slope = max(float(true.std()), 1e-12) / max(float(raw.std()), 1e-12)
     return max(FACTORS, key=lambda factor: trial.among_all(np.float32(slope * factor) * raw)) * slope

@@ -1,4 +1,4 @@
-"""Neighbours by content: an item is recommended for the items of a history whose features are like its own."""
+"""Neighbours by content: items are recommended by the similarity of their features to those of the history."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from isthmus_interactions.csr import Csr
 @brief
 @dataclass(frozen=True)
 class ContentRecipe:
-    """A sparse linear model and the features that give it its weights.
+    """A sparse linear model whose weights are computed from features.
 
     Attributes:
         features: features of the items, shape (features, items); None if they are not known.

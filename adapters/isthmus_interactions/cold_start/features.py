@@ -113,7 +113,7 @@ class ItemFeatures:
             vectors: a column of lists of numbers (Parquet, Arrow), or several columns of numbers.
             title: the column of titles; by default "title" if it exists.
             separator: separator between tags.
-            beside: how another file is written, such as that of the interactions; it counts as far as it fits.
+            beside: options of another file, such as that of the interactions, used as far as they fit.
             file: encoding, delimiter and header of a text file, if they are not detected correctly.
 
         Returns:

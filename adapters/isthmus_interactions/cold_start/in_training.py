@@ -1,9 +1,9 @@
 """Features of items in training: as further rows of linear models, as a second input of networks, and for neighbours by
 content.
 
-Items with few interactions gain by them, not only those without any, which ``extend`` adds afterwards. For a linear
-model each feature (a tag, a word, a dimension of an embedding) is a row, as if somebody had all items with that
-feature; for a network see ``isthmus.models.parts.item_tables``. How much features count is chosen on held-out users.
+Items with few interactions benefit from them, not only those without any, which ``extend`` adds afterwards. For a
+linear model each feature (a tag, a word, a dimension of an embedding) is a row, like a user who has all items with that
+feature; for a network see ``isthmus.models.parts.item_tables``. The weight of features is chosen on held-out users.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from isthmus_interactions.csr import Csr
 from isthmus_interactions.interactions import Interactions
 
 WEIGHT = "feature_weight"
-"""The setting of a builder that says how much features count."""
+"""The setting of a builder for the weight of features."""
 
 CONTENT = "content_knn"
 """The model of neighbours by content, which needs features."""
@@ -83,7 +83,7 @@ def given(recipe: Recipe, rows: Csr | None) -> Recipe:
 
 
 def counts(builder: str, settings: Mapping[str, Any]) -> bool:
-    """Whether features counted in the training of a model, or of a part of it.
+    """Whether features were used in the training of a model, or of a part of it.
 
     Args:
         builder: name of the model, as in Python.
@@ -97,7 +97,7 @@ def counts(builder: str, settings: Mapping[str, Any]) -> bool:
 
 
 def uses_features(name: str) -> bool:
-    """Whether features count in the training of a model."""
+    """Whether features can be used in the training of a model."""
     return WEIGHT in keywords_of(plugins.find_builder(name, "interactions")[1])
 
 
@@ -118,7 +118,7 @@ def weights_to_try(data: Interactions, *, trained: bool = False) -> list[float]:
 def choose_weight(
     weights: list[float], attempt: Callable[[Mapping[str, Any]], History]
 ) -> tuple[float, list[dict[str, Any]]]:
-    """The weight of features with the best score, the smallest of equals.
+    """The weight of features with the best score; the smallest of ties.
 
     Args:
         weights: weights to try, ascending.

@@ -59,7 +59,7 @@ class FeatureColumns:
 
         Raises:
             InputError: no column of features.
-            SettingError: something that is no name of a column.
+            SettingError: not a name of a column.
         """
         tagged, written, given = (
             _names(role, names) for role, names in (("tags", tags), ("text", text), ("vectors", vectors))
@@ -95,10 +95,10 @@ def read(
 
     Args:
         source: a path or a table.
-        columns: which column plays which part.
-        separator: what stands between tags.
-        told: how a file of text is written, as far as the caller says it.
-        beside: how another file is written, which counts as far as it fits this one, if ``told`` says nothing.
+        columns: the roles of the columns.
+        separator: separator of tags.
+        told: options of a text file that the caller gave.
+        beside: options of another file, used as far as they fit where ``told`` has none.
 
     Returns:
         Ids, blocks of features and titles.

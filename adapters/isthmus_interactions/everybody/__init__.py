@@ -1,1 +1,1 @@
-"""The final fit on all users, those who were held out to choose a model among them."""
+"""The final fit on all users, including those who were held out to choose a model."""

@@ -1,4 +1,4 @@
-"""The training data of the final fit: all users, those of a given validation fold among them."""
+"""The training data of the final fit: all users, including those of a given validation fold."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from isthmus_interactions.vocabularies import translate
 
 
 class Everybody:
-    """What the final fit is trained on.
+    """The training data of the final fit.
 
     Args:
-        data: the data that were given.
-        fold: a validation fold that was given beside them; None if users of ``data`` were held out.
+        data: the given data.
+        fold: a separately given validation fold; None if users of ``data`` were held out.
     """
 
     def __init__(self, data: Interactions, fold: FoldIn | None) -> None:
@@ -30,9 +30,9 @@ class Everybody:
         self._joined: Csr | None = None
 
     def source(self, model: nn.Module) -> Source | None:
-        """The rows in the form that a model reads; None if it would learn nothing from them that it has not seen.
+        """The rows in the form that a model reads; None if they contain no additional data.
 
-        The order of items to find in a given fold is not known, so that models that read it learn from ``data`` alone.
+        The order of items to find in a given fold is not known, so models that read it are trained on ``data`` alone.
         """
         if self.fold is None:
             return training_source(self.data, model)
@@ -48,11 +48,11 @@ def joined(data: Interactions, fold: FoldIn) -> Csr:
 
     Args:
         data: the training data.
-        fold: histories and held-out items, over the same items; of several rows of one user the longest counts.
+        fold: histories and held-out items, over the same items; if a user has several rows, the longest is used.
 
     Returns:
-        A row for each user. Rows of the fold take the place of rows of the training data that they contain; others are
-        further users, as ids of both may be equal by chance.
+        A row for each user. Rows of the fold replace rows of the training data that they contain; others are added as
+        further users, because ids of both may be equal by chance.
     """
     whole = csr_array(fold.history.maximum(fold.held_out)).astype(np.float32)
     lengths = np.diff(whole.indptr)

@@ -1,8 +1,8 @@
 """Fits a model that was chosen with held-out users on all users.
 
-A closed form is solved again. A network is trained anew, from the same first weights, for as many epochs as were best:
-who is held out to count them cannot be trained on at the same time. Whatever ends this early, the model of the training
-users is kept.
+A closed form is solved again. A network is trained again, from the same initial weights, for the best number of epochs,
+which was found on users who could not be trained on at the same time. If this is ended early for any reason, the model
+of the training users is kept.
 """
 
 from __future__ import annotations
@@ -26,10 +26,10 @@ from isthmus_interactions.interactions import Interactions
 from isthmus_interactions.order.folds import training_source
 
 AGAIN = 1.15
-"""How much longer a fit on everybody takes than one on the training users."""
+"""Ratio of the durations of a fit on all users and one on the training users."""
 
 FOLDER = "everybody"
-"""Folder for the checkpoints of this training, inside the one of the first."""
+"""Subfolder for the checkpoints of this training."""
 
 KEPT = "keeping the model of the training users"
 
@@ -37,11 +37,11 @@ logger = logging.getLogger(__name__)
 
 
 def seconds_again(recipe: Recipe, history: History) -> float:
-    """Seconds that a fit on everybody takes, by estimate.
+    """Estimated seconds of a fit on all users.
 
     Args:
-        recipe: what was fitted.
-        history: of that fit.
+        recipe: the fitted recipe.
+        history: history of that fit.
     """
     records = history.records[: history.best_epoch or 1] if recipe.chooses_epoch else history.records
     return AGAIN * sum(float(record["seconds"]) for record in records)
@@ -49,15 +49,15 @@ def seconds_again(recipe: Recipe, history: History) -> float:
 
 @dataclass(frozen=True)
 class FinalFit:
-    """The fit of one model on everybody.
+    """The fit of one model on all users.
 
     Attributes:
         name: its name in Python.
-        make: builds a recipe with its first weights.
+        make: builds a recipe with its initial weights.
         data: interactions of all users.
         run: device, seed, precision, progress and checkpoints; its time limit counts from ``started``.
         stop: signals received during the whole ``fit``.
-        started: when the first fit began.
+        started: start time of the first fit.
     """
 
     name: str
@@ -68,7 +68,7 @@ class FinalFit:
     started: float = field(default_factory=time.perf_counter)
 
     def check_folder(self) -> None:
-        """Refuse checkpoints of an earlier training before anything is trained.
+        """Check, before any training, that there are no checkpoints of an earlier one.
 
         Raises:
             SettingError: there are some, and the run does not resume.
@@ -78,21 +78,21 @@ class FinalFit:
             CheckpointStore(folder).check_empty()
 
     def of(self, recipe: Recipe, history: History) -> tuple[Recipe, bool]:
-        """Fit on everybody.
+        """Fit on all users.
 
         Args:
-            recipe: fitted on the training users.
-            history: of that fit.
+            recipe: recipe fitted on the training users.
+            history: history of that fit.
 
         Returns:
-            The recipe to keep, and whether it was fitted on everybody.
+            The recipe to keep, and whether it was fitted on all users.
         """
         if self.stop.requested or not history.records:
             return recipe, False
         if not recipe.chooses_epoch:
             return recipe, self._solve(recipe)
         left = None if self.run.time_limit is None else self.started + self.run.time_limit - time.perf_counter()
-        # Of several processes, all decide alike.
+        # If there are several processes, all of them decide in the same way.
         if left is not None and current().any(left < seconds_again(recipe, history)):
             logger.info(
                 "the time limit leaves no time to train %s on all users: %s", plugins.command_name(self.name), KEPT
@@ -114,7 +114,7 @@ class FinalFit:
             return self.stop.optional(lambda: recipe.fit(training_source(self.data, recipe.model), silent))
 
     def _train(self, before: Recipe, epochs: int, left: float | None) -> tuple[Recipe, bool]:
-        """Train anew; a training that does not come to its end is not better than the one that was chosen."""
+        """Train again; an incomplete training is not better than the chosen one."""
         recipe, found = self.make(), list[History]()
         run = replace(self.run, until=epochs, time_limit=left, checkpoints=self._folder)
         source = training_source(self.data, recipe.model)

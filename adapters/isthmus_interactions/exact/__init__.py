@@ -1,1 +1,1 @@
-"""Learning and forgetting: the recommender that a fit on the changed data would give."""
+"""Exact learning and forgetting: gives the recommender that a fit on the changed data would give."""

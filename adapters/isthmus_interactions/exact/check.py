@@ -11,7 +11,7 @@ from isthmus.core.linear.changing import ChangingInverse
 from isthmus_interactions.csr import Csr
 
 TOLERANCE = 1e-8
-"""A larger difference from the exact weights is not kept."""
+"""Maximum allowed difference from the exact weights."""
 
 logger = logging.getLogger(__name__)
 
@@ -19,16 +19,16 @@ logger = logging.getLogger(__name__)
 def checked_inverse(
     inverse: ChangingInverse, matrix: Csr, changed: Csr, count: int
 ) -> tuple[ChangingInverse, dict[str, Any]]:
-    """Check some columns, half of them among those that have changed; solve anew if they are not exact enough.
+    """Check some columns, half of them among the changed ones; solve again if they are not exact enough.
 
     Args:
         inverse: the inverse after the change.
-        matrix: all interactions of now.
-        changed: the rows that have changed, over the same items.
+        matrix: all current interactions.
+        changed: the changed rows, over the same items.
         count: number of columns; 0 checks nothing.
 
     Returns:
-        The inverse, and for the report the columns that were checked and the largest difference of a weight there.
+        The inverse, and for the report the checked columns and the largest difference of a weight in them.
     """
     if not count:
         return inverse, {"columns_checked": 0, "largest_difference": None}
@@ -42,7 +42,7 @@ def checked_inverse(
 
 
 def _columns(width: int, touched: Any, count: int) -> Any:
-    """Evenly spaced ones of both kinds: which are chosen says nothing about the data."""
+    """Evenly spaced columns of both kinds, so that the choice does not depend on the data."""
     some = touched[np.linspace(0, len(touched) - 1, min(len(touched), (count + 1) // 2)).astype(np.int64)]
     rest = np.setdiff1d(np.arange(width), some)
     more = min(len(rest), count - len(some))

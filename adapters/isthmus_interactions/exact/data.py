@@ -1,4 +1,4 @@
-"""The training data after some interactions came or went, and the rows of the matrix that differ."""
+"""The training data after interactions were added or removed, and the changed rows of the matrix."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ class ChangedData:
     """Training data after a change.
 
     Attributes:
-        data: the users and items there are now, with their interactions.
-        before: rows of the matrix that are no longer there, over the items of now.
-        after: rows that are there now, and were not.
+        data: the current users and items, with their interactions.
+        before: the old rows of the matrix, over the current items.
+        after: the new rows.
     """
 
     data: Interactions
@@ -40,7 +40,7 @@ def interactions_of(old: FittedRecommender) -> Interactions:
 
 
 def with_events(old: FittedRecommender, new: Interactions) -> ChangedData:
-    """The data with new interactions, merged as by ``update``; only the users who have some are looked at.
+    """The data with new interactions, merged as by ``update``; only the affected users are processed.
 
     Raises:
         InputError: no interactions, or ids of another kind (text instead of numbers, or the reverse).
@@ -67,7 +67,7 @@ def without_users(data: Interactions, rows: Rows) -> ChangedData:
     """The data without some users, given by their rows; items that nobody else has stay in the catalogue.
 
     Raises:
-        InputError: nobody else has an interaction.
+        InputError: no other user has an interaction.
     """
     matrix = splice.without_rows(data.matrix, rows)
     users = Vocabulary(np.delete(data.users.ids, rows))
@@ -100,7 +100,7 @@ def _rest(data: Interactions, what: str) -> Interactions:
 
 
 def _part(old: FittedRecommender, rows: Rows) -> FittedRecommender:
-    """The recommender as if it knew only some users."""
+    """The recommender restricted to some users."""
     users = Vocabulary(old.adapter.users.ids[rows])
     histories = None if old.histories is None else old.histories.take(rows)
     adapter = InteractionsAdapter(old.adapter.items, users)
@@ -108,7 +108,7 @@ def _part(old: FittedRecommender, rows: Rows) -> FittedRecommender:
 
 
 def _timed_alike(old: FittedRecommender, new: Interactions) -> Interactions:
-    """The new interactions, without times that do not fit those of all users."""
+    """The new interactions, without times if these are not comparable with those of all users."""
     before, later = old.histories, new.histories
     if before is None or later is None or before.times is None or comparable_times(before, later):
         return new

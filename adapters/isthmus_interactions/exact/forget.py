@@ -1,4 +1,4 @@
-"""Forgets users and items: the model is the one that a fit without them would give."""
+"""Forgets users and items, which gives the model that a fit without them would give."""
 
 from __future__ import annotations
 
@@ -28,12 +28,12 @@ from isthmus_interactions.recommend.histories import GivenId, id_list
 from isthmus_interactions.recommend.suggest import item_rows
 
 OF_OLD_WEIGHTS = ("trained_by", "fitted_on_everybody")
-"""Facts that do not hold for a model that is fitted anew."""
+"""Facts that do not apply to a model that is fitted again."""
 
 
 @dataclass(frozen=True)
 class Refit:
-    """How a model that is fitted anew is trained.
+    """Training options of a model that is fitted again.
 
     Attributes:
         validation: share of users to hold out.
@@ -108,7 +108,7 @@ def _rows(
 
 
 def _inverse(old: FittedRecommender, change: ChangedData, data: Interactions, things: Rows) -> ChangingInverse | None:
-    """The inverse without some rows, and then without some columns; None for a model that has none."""
+    """The inverse without some rows, and then without some columns; None for a model without an inverse."""
     inverse = old.inverse
     if inverse is None:
         solver = solver_of(old, len(data.items))

@@ -1,4 +1,4 @@
-"""Learns new interactions: the model is the one that a fit on all of them would give."""
+"""Learns new interactions, which gives the model that a fit on all interactions would give."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from isthmus_interactions.interactions import Interactions
 from isthmus_interactions.recommend.titles import known_titles
 
 OUTDATED = ("before", "trained_by")
-"""Facts that do not hold for a model that has learned more."""
+"""Facts that do not apply to a model that has learned more interactions."""
 
 
 def learn(old: FittedRecommender, new: Interactions, check: int, titles: Mapping[Any, str]) -> FittedRecommender:
@@ -59,7 +59,7 @@ def learn(old: FittedRecommender, new: Interactions, check: int, titles: Mapping
 
 
 def with_report(facts: Mapping[str, Any], data: Interactions, report: Mapping[str, Any]) -> dict[str, Any]:
-    """Facts with the sizes of the data of now, and one more report of a change."""
+    """Facts with the sizes of the current data and an additional report of a change."""
     sizes = {"users": len(data.users), "items": len(data.items), "interactions": data.nnz}
     return {**facts, **sizes, "updates": [*facts.get("updates", []), dict(report)]}
 

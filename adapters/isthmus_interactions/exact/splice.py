@@ -1,4 +1,4 @@
-"""Replaces rows of the training data without going through all the others."""
+"""Replaces rows of the training data without processing all other rows."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from isthmus_interactions.ordered_histories import OrderedHistories
 
 
 def with_rows(matrix: Csr, rows: Ints, fresh: Csr) -> Csr:
-    """A matrix with other rows in place of some, and further ones behind them.
+    """A matrix in which some rows are replaced and further rows are appended.
 
     Args:
         matrix: shape (users, items).
         rows: rows to replace, ascending.
-        fresh: first one row for each of ``rows``, then the further ones; it may have more columns.
+        fresh: first one row for each of ``rows``, then the appended ones; it may have more columns.
 
     Returns:
         A canonical matrix with the columns of ``fresh``.
@@ -69,11 +69,11 @@ def histories_without(histories: OrderedHistories, rows: Ints) -> OrderedHistori
 
 
 class _Cut:
-    """Lists of different lengths, one after the other in an array, of which some are taken out.
+    """Concatenated lists of different lengths, from which some are removed.
 
     Args:
-        offsets: where each list starts, and after the last one, where it ends.
-        rows: the lists that are taken out, ascending.
+        offsets: start of each list and, after the last one, its end.
+        rows: the lists to remove, ascending.
     """
 
     def __init__(self, offsets: Ints, rows: Ints) -> None:
@@ -81,15 +81,15 @@ class _Cut:
         self._gaps = list(zip(np.r_[0, offsets[rows + 1]], np.r_[offsets[rows], offsets[-1]], strict=True))
 
     def rest(self, values: npt.NDArray[Any]) -> npt.NDArray[Any]:
-        """The values of the lists that stay."""
+        """The values of the remaining lists."""
         return np.concatenate([values[start:end] for start, end in self._gaps])
 
     def rest_offsets(self) -> Ints:
-        """Where each list that stays starts."""
+        """The start of each remaining list."""
         return self._summed(np.delete(self._lengths, self._rows))
 
     def joined(self, values: npt.NDArray[Any], fresh: npt.NDArray[Any], ends: Ints) -> npt.NDArray[Any]:
-        """The values with those of ``fresh`` in the gaps, and the rest of ``fresh`` behind them."""
+        """The values with those of ``fresh`` in the gaps, and the rest of ``fresh`` appended."""
         parts = []
         for place, (start, end) in enumerate(self._gaps):
             upto = ends[place + 1] if place < len(self._rows) else ends[-1]
@@ -97,7 +97,7 @@ class _Cut:
         return np.concatenate(parts).astype(values.dtype, copy=False)
 
     def offsets(self, ends: Ints) -> Ints:
-        """Where each list starts after ``joined``."""
+        """The start of each list after ``joined``."""
         fresh, lengths = np.diff(ends), self._lengths.copy()
         lengths[self._rows] = fresh[: len(self._rows)]
         return self._summed(np.r_[lengths, fresh[len(self._rows) :]])

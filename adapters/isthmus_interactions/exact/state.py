@@ -1,4 +1,4 @@
-"""The inverse of a closed form beside a recommender: how it is made, stored and read again."""
+"""Creates, saves and restores the inverse of a closed form that a recommender keeps for exact changes."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ TENSORS = ("inverse.upper", "inverse.counts")
 
 
 def solver_of(fitted: FittedRecommender, width: int) -> Callable[[Csr], ChangingInverse] | None:
-    """What solves a model of this name and these settings so that it can change afterwards.
+    """A function that solves a model of this name and settings so that it can be changed afterwards.
 
     Args:
         fitted: the recommender.
         width: the number of items to solve for.
 
     Returns:
-        The inverse of a matrix of so many items; None if the model is not a dense closed form.
+        The function from a matrix to its inverse; None if the model is not a dense closed form.
     """
     builder = plugins.find_builder(fitted.builder, "interactions")[1]
     settings = checked(fitted.builder, builder, fitted.settings)
@@ -48,10 +48,10 @@ def with_inverse(made: FittedRecommender, inverse: ChangingInverse, old: FittedR
     """A recommender with the model of an inverse, on the device of the old one.
 
     Args:
-        made: everything else.
+        made: the recommender with all other fields.
         inverse: the inverse of its data.
-        old: the recommender before; its weights are used again if they belong to the same ``base``, and changes are
-            kept beside them.
+        old: the recommender before the change; its weights are reused if they belong to the same ``base``, and changes
+            are stored separately.
     """
     known = old.inverse is not None and old.inverse.base is inverse.base
     if known and inverse.rank:
@@ -70,7 +70,7 @@ def _plain(inverse: ChangingInverse, device: torch.device) -> LinearAutoencoder:
 
 
 def settled(fitted: FittedRecommender) -> FittedRecommender:
-    """The same with one plain matrix of weights, as ``fit`` makes it."""
+    """The recommender with one plain matrix of weights, as ``fit`` creates it."""
     if not isinstance(fitted.model, CorrectedLinear) or fitted.inverse is None:
         return fitted
     inverse = fitted.inverse.folded()
@@ -78,12 +78,12 @@ def settled(fitted: FittedRecommender) -> FittedRecommender:
 
 
 def without_inverse(fitted: FittedRecommender) -> FittedRecommender:
-    """The same without what the next change would start from."""
+    """The recommender without the inverse, from which the next change would start."""
     return replace(settled(fitted), inverse=None)
 
 
 def tensors(inverse: ChangingInverse | None) -> dict[str, Tensor]:
-    """What a bundle keeps of an inverse without changes beside it: a triangle, 4 bytes for each pair of items."""
+    """The tensors of an inverse without separate changes: a triangle, 4 bytes for each pair of items."""
     if inverse is None:
         return {}
     parts = [row[place:] for place, row in enumerate(inverse.base)]
@@ -132,7 +132,7 @@ def _settings(document: Any) -> tuple[float, float, float]:
 
 
 def _diagonal(width: int) -> Any:
-    """Where the diagonal is in a triangle whose rows follow each other."""
+    """Positions of the diagonal in a triangle stored row by row."""
     rows = np.arange(width)
     return rows * width - rows * (rows - 1) // 2
 

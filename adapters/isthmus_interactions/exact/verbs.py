@@ -19,7 +19,7 @@ V = TypeVar("V", bound="ExactVerbs")
 
 
 class ExactVerbs(FittedView):
-    """Learns interactions and forgets users and items, with the result of a fit on the data of then."""
+    """Learns interactions and forgets users and items, with the result of a fit on the changed data."""
 
     def learn(
         self: V, new: Any, *, check: int = 3, titles: Mapping[Any, str] | None = None, **reading: Unpack[Reading]
@@ -31,8 +31,8 @@ class ExactVerbs(FittedView):
         ``update``. The first call solves that matrix in double precision, which takes as long as a fit and 8 bytes for
         each pair of items; later ones change it by a low rank, which takes a fraction of a second for a few users, and
         longer for new items (a copy of the matrix). A change of very many users is solved anew.
-        ``facts["updates"][-1]`` describes the change: ``largest_difference`` is the largest difference of a weight from
-        exact ones, found in the columns that were checked. Above 1e-8 the matrix is solved anew.
+        ``facts["updates"][-1]`` describes the change: ``largest_difference`` is the largest difference between a weight
+        and its exact value in the checked columns. Above 1e-8 the matrix is solved again.
 
         Args:
             new: anything that ``Interactions.read`` accepts; columns, the rule for values and weights are those of

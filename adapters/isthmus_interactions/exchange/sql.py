@@ -1,4 +1,4 @@
-"""The result of an SQL query as a stream of Arrow batches, whatever speaks to the database."""
+"""Results of SQL queries as streams of Arrow batches, for any database library."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from isthmus.errors import SettingError, SourceError
 from isthmus.reprs import one_line
 
 BATCH_ROWS = 1 << 16
-"""Rows that are fetched at a time."""
+"""Number of rows that are fetched at a time."""
 
 
 class QueryResult:
-    """What a query found, as a table in the Arrow PyCapsule interface. It is read once.
+    """The result of a query as a table with the Arrow PyCapsule interface, which can be read once.
 
     Args:
         reader: the rows.
@@ -33,17 +33,17 @@ def run_query(connection: Any, query: str, parameters: Any, use: Callable[[Query
     """Run a query and use its result before the cursor is closed.
 
     Args:
-        connection: of DuckDB, ADBC, SQLAlchemy (also an engine), or any other DBAPI connection.
+        connection: a connection of DuckDB, ADBC, SQLAlchemy (also an engine), or any other DBAPI library.
         query: an SQL statement that returns rows.
-        parameters: what its placeholders stand for, as the connection takes them; None for none.
-        use: is called with the result.
+        parameters: values of its placeholders, in the form of the library; None for no placeholders.
+        use: called with the result.
 
     Returns:
-        What ``use`` returned.
+        The result of ``use``.
 
     Raises:
-        SettingError: no connection, or a query that is not text.
-        SourceError: the query fails or returns no rows; and what ``use`` raises.
+        SettingError: not a connection, or a query that is not text.
+        SourceError: the query fails or returns no rows; and the errors of ``use``.
     """
     if not isinstance(query, str) or not query.strip():
         raise SettingError(f"query={one_line(repr(query))}", expected="an SQL statement as text")
@@ -74,7 +74,7 @@ def _is_engine(connection: Any) -> bool:
 
 
 def _of_cursor(cursor: Any) -> QueryResult:
-    """Of a cursor that gives Arrow batches, as those of ADBC do, or of any other one."""
+    """The result of any cursor; those of ADBC return Arrow batches."""
     if callable(getattr(cursor, "fetch_record_batch", None)):
         return QueryResult(_told(cursor.fetch_record_batch))
     names = None if cursor.description is None else [str(column[0]) for column in cursor.description]
@@ -82,15 +82,15 @@ def _of_cursor(cursor: Any) -> QueryResult:
 
 
 def _of_relation(relation: Any) -> QueryResult:
-    """Of what DuckDB makes of a query; None of a statement without a result."""
+    """The result of a DuckDB relation; None is a statement without a result."""
     if relation is None:
         return _of_rows(None, list)
     return QueryResult(_told(lambda: pa.RecordBatchReader.from_stream(relation)))
 
 
 def _of_rows(names: list[str] | None, fetch: Callable[[], Sequence[Sequence[Any]]]) -> QueryResult:
-    """Of rows as Python values. Their types are only known at the end: a column may begin with whole numbers or with
-    nulls."""
+    """The result of rows of Python values. Their types are only known at the end, because a column may begin with
+    integers or nulls."""
     if names is None:
         raise SourceError("the statement returns no rows", expected="a query, such as SELECT user_id, item_id FROM ...")
     tables = [_table(names, rows) for rows in _chunks(fetch)]
@@ -128,10 +128,10 @@ def _column(name: str, values: list[Any]) -> pa.Array:
 
 
 def _told(work: Callable[[], Any]) -> Any:
-    """The result of what the database does. Its libraries have no common class of errors.
+    """The result of an operation of the database, whose libraries have no common class of errors.
 
     Raises:
-        SourceError: in place of whatever it raises.
+        SourceError: instead of any error of the library.
     """
     try:
         return work()

@@ -40,15 +40,15 @@ def write_run(
     Args:
         path: path of the file; an older one is replaced.
         users: ids of users, or names of queries.
-        ask: recommends for some of them, in their order.
+        ask: function that recommends for some of them, in order.
         tag: name of the system, in the last column.
 
     Returns:
         The number of lines.
 
     Raises:
-        InputError: an id with blanks in it, which the format cannot hold, or a place where no file may be written.
-        SettingError: a tag with blanks.
+        InputError: an id with spaces, which the format does not support, or a path that is not writable.
+        SettingError: a tag with spaces.
         OSError: for example a full disk; an older file is still there.
     """
     if not tag or _BLANK.search(tag):
@@ -69,13 +69,13 @@ def write_qrels(path: str | Path, test: Interactions | FoldIn, items: Sequence[I
     Args:
         path: path of the file; an older one is replaced.
         test: interactions, or the held-out items of a split.
-        items: an id for each item of a split, such as ``recommender.adapter.items.ids``; interactions have their own.
+        items: an id for each item of a split, such as ``recommender.adapter.items.ids``; interactions contain them.
 
     Returns:
         The number of lines.
 
     Raises:
-        InputError: an id with blanks in it, or a place where no file may be written.
+        InputError: an id with spaces, or a path that is not writable.
         SettingError: a split without ids of its items, or with another number of them.
         OSError: for example a full disk; an older file is still there.
     """

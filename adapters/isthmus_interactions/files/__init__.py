@@ -1,1 +1,1 @@
-"""From files and tables to interactions."""
+"""Reads interactions from files and tables."""

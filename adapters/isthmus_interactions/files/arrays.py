@@ -1,4 +1,4 @@
-"""Columns that are handed over one by one, as a table."""
+"""Converts a tuple of columns to a table."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ FORM = "(users, items), (users, items, values) or (users, items, values, times)"
 
 
 def table_of_arrays(arrays: tuple[Any, ...]) -> pa.Table:
-    """A table with the columns user, item and, where they are given, value and time.
+    """A table with the columns user, item and, if given, value and time.
 
     Args:
-        arrays: two to four of one length: of NumPy, torch, pandas, polars or Arrow, or lists.
+        arrays: two to four columns of the same length from NumPy, torch, pandas, polars or Arrow, or lists.
 
     Returns:
         An Arrow table; values that are None are left out.
 
     Raises:
-        SourceError: not two to four columns, of different lengths, or of something that is no column.
+        SourceError: not two to four columns, different lengths, or an object that is not a column.
     """
     if not 2 <= len(arrays) <= len(ROLES):
         raise SourceError(f"a tuple of {len(arrays)}", expected=FORM)
@@ -37,7 +37,7 @@ def table_of_arrays(arrays: tuple[Any, ...]) -> pa.Table:
 
 def _column(given: Any, role: str) -> pa.Array | pa.ChunkedArray:
     try:
-        # Arrow reads its own columns and those of pandas and polars; whatever else there is, NumPy reads.
+        # Arrow reads its own columns and those of pandas and polars; NumPy reads all others.
         known = hasattr(given, "__arrow_c_array__") or hasattr(given, "__arrow_c_stream__")
         column = pa.chunked_array(given) if hasattr(given, "__arrow_c_stream__") else pa.array(given) if known else None
         return _array(_flat(given)) if column is None else column
@@ -56,5 +56,5 @@ def _flat(given: Any) -> Any:
     array = np.asarray(given)
     if array.ndim != 1:
         raise ValueError(f"{array.ndim} dimensions")
-    # A list of ids of both types becomes text in NumPy, and must not.
+    # NumPy would convert a list of ids of both types to text.
     return given if isinstance(given, list) else array

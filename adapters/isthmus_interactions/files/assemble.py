@@ -1,4 +1,4 @@
-"""Events to a matrix: the rule applied, ids put in order, duplicates merged."""
+"""Converts events to a matrix: applies the rule, sorts the ids, merges duplicates."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def assemble(events: Events, asked: Keep | None, weights: Weights, *, ordered: b
         ordered: keep the order of the events, also where they have no times.
 
     Returns:
-        Users and items in order, the matrix over them, ordered histories where they are kept, and the report.
+        Sorted users and items, the matrix over them, ordered histories if they are kept, and the report.
 
     Raises:
         SettingError: a threshold without values to compare.
@@ -77,9 +77,9 @@ def rule_of(events: Events, asked: Keep | None, untimed: npt.NDArray[np.bool_] |
     """The caller's rule, or the one that the values suggest.
 
     Args:
-        events: rows as they were read.
+        events: the rows as read.
         asked: the caller's rule, if there is one.
-        untimed: rows that do not count for want of a time.
+        untimed: rows that do not count because they have no time.
 
     Raises:
         SettingError: a threshold without values to compare.
@@ -122,10 +122,10 @@ def nothing_left(name: str, keep: Keep, filtered: int, zeros: int) -> SourceErro
     """The error for a table of which no row is left.
 
     Args:
-        name: of the table.
+        name: name of the table.
         keep: the rule.
-        filtered: rows that it removed.
-        zeros: rows of value 0, which do not count either.
+        filtered: number of rows that it removed.
+        zeros: number of rows with value 0, which do not count either.
     """
     return SourceError(
         f"no row of {name} is left: keep={keep.rule!r} ({keep.why}) removed {counted(filtered, 'row')}"

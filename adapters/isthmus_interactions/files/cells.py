@@ -1,4 +1,4 @@
-"""Events in any order to cells of a matrix, in place, as memory could peak here: arrays go as soon as they can."""
+"""Converts events in any order to cells of a matrix, in place to limit peak memory."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from isthmus_interactions.files.ids import Codes
 
 
 class Cells:
-    """One key (row times width plus column), and perhaps a value, for every event.
+    """One key (row times width plus column) and optionally a value for every event.
 
     Args:
         rows: the user of each event.
         columns: the item of each event.
-        values: how much, or None: each event counts 1, and so does each cell.
+        values: the value of each event; None if each event and each cell counts 1.
         shape: (users, items).
     """
 
@@ -36,7 +36,7 @@ class Cells:
         """The matrix.
 
         Args:
-            counted: without values, whether a cell holds the number of its events rather than 1.
+            counted: without values, whether a cell contains the number of its events rather than 1.
 
         Raises:
             ValueRangeError: a sum does not fit in 32 bits.
@@ -64,7 +64,7 @@ class Cells:
 
     def _reduce(self, starts: npt.NDArray[np.int64], *, counted: bool) -> None:
         if self._values is not None:
-            # Summed in 64 bits, so that the order of the rows in the file cannot show in the result.
+            # Summed in 64 bits, so that the result does not depend on the order of the rows.
             with np.errstate(over="ignore"):  # infinities are found and named later
                 self._values = np.add.reduceat(self._values, starts, dtype=np.float64).astype(np.float32)
         elif counted:

@@ -1,4 +1,4 @@
-"""Which column plays which part. A header goes in, names come out; nothing here reads data."""
+"""Finds the roles of columns from a header; no data are read here."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ FURTHER = {
     "value": ("bookrating", "overall"),
     "time": ("unixreviewtime",),
 }
-"""Names of well-known data sets, which count where none of the others is there."""
+"""Names in well-known data sets, which are used if no other name is found."""
 
-"""Names that are recognised by themselves, after case, underscores, hyphens and a type suffix are taken away."""
+"""Names that are recognised by default, without case, underscores, hyphens and a type suffix."""
 
 _SPELLED = {"user": "user, user_id or userId", "item": "item, item_id, itemId, movieId or book_id"}
 _TYPE_SUFFIX = re.compile(r":(token|token_seq|float|float_seq)$")
@@ -32,7 +32,7 @@ _TYPE_SUFFIX = re.compile(r":(token|token_seq|float|float_seq)$")
 
 @dataclass(frozen=True)
 class Columns:
-    """The names, as the header spells them, of the columns to read; None where there is no such column."""
+    """The names of the columns to read, as in the header; None for missing columns."""
 
     user: str
     item: str
@@ -41,7 +41,7 @@ class Columns:
 
     @property
     def names(self) -> list[str]:
-        """The columns to read: user, item, then value and time where there are any."""
+        """The columns to read: user, item, then value and time if they exist."""
         return [name for name in (self.user, self.item, self.value, self.time) if name is not None]
 
 
@@ -62,7 +62,7 @@ def find_columns(
     means "there is none", even when a column has a default name.
 
     Args:
-        header: names of columns, as they stand in the file.
+        header: names of columns, as in the file.
         user: the name of the column of users.
         item: the name of the column of items.
         value: the name of the column of ratings or amounts.
@@ -73,8 +73,8 @@ def find_columns(
         The columns to read.
 
     Raises:
-        ColumnError: users or items have no column, a name that was given is not in the header, two columns could be
-            meant, or one column would play two parts.
+        ColumnError: no column of users or items, a given name that is not in the header, an ambiguous column, or one
+            column for two roles.
     """
     asked = {"user": user, "item": item, "value": value, "time": time}
     for role, name in asked.items():
@@ -91,12 +91,12 @@ def find_columns(
 
 
 def is_column(header: Sequence[str], role: str, name: str | None) -> bool:
-    """Whether a header holds a column of that name, or without a name, one with a default name of the role."""
+    """Whether a header contains a column of that name or, without a name, one with a default name of the role."""
     return bool(_matches(header, role, name))
 
 
 def said(columns: Mapping[str, str]) -> dict[str, str]:
-    """How columns are named in Python and on the command line, as the ``remedy`` and ``option`` of an error."""
+    """Examples of naming columns in Python and on the command line, as the ``remedy`` and ``option`` of an error."""
     return {
         "remedy": ", ".join(f"{role}={name!r}" for role, name in columns.items()),
         "option": " ".join(f"--{role} {shlex.quote(name)}" for role, name in columns.items()),
@@ -117,7 +117,7 @@ def _no_such_column(header: Sequence[str], role: str, asked: str) -> ColumnError
 def _not_found(
     header: Sequence[str], missing: Sequence[str], asked: Mapping[str, str | None], *, unsure: bool
 ) -> ColumnError:
-    """Neither named nor known by themselves: which columns there are, and how one says what they are."""
+    """The error for columns that were neither named nor recognised, with examples."""
     unknown = " or ".join(f"{role}s" for role in missing)
     given = f"no column is known to hold the {unknown}, among {_listed(header)}"
     expected = " and ".join(f"a column named {_SPELLED[role]}" for role in missing)

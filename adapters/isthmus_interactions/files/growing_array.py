@@ -1,4 +1,4 @@
-"""A column that grows, and becomes one array without being held twice."""
+"""A growing column that becomes one array without being in memory twice."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ import numpy as np
 import numpy.typing as npt
 
 PAGE_ROWS = 1 << 23
-"""Large enough that a page is given back to the system when it is freed; untouched parts of it take no memory."""
+"""Size of a page: large enough to be returned to the system when it is freed; untouched parts take no memory."""
 
 Array = npt.NDArray[Any]
 
 
 @runtime_checkable
 class Growing(Protocol):
-    """Numbers that are appended piece by piece, wherever they are kept."""
+    """Numbers that are appended piece by piece, in memory or in a file."""
 
     def __len__(self) -> int: ...
 
@@ -53,7 +53,7 @@ class GrowingArray:
             values = values[len(part) :]
 
     def take_array(self, change: Callable[[Array], Array] | None = None) -> Array | None:
-        """All numbers as one array, each page let go when it has been copied; None when there are none.
+        """All numbers as one array; each page is freed once it has been copied. None if there are no numbers.
 
         Args:
             change: applied to each page on the way; keeps the type.

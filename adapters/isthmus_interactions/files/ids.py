@@ -1,8 +1,8 @@
-"""Ids of any kind to dense codes, a batch at a time; the distinct ids of all batches at the end.
+"""Encodes ids of any kind as dense codes, batch by batch, with the distinct ids of all batches at the end.
 
-What an id is, ``isthmus.ids`` says, for reading as for asking. A column of a text file is read as text. If every id in
-it is written as an integer, also as ``1.0``, the ids are integers, else they stay text, so ``007`` is never taken for
-``7``. Typed columns (Parquet, Arrow, data frames) keep their type.
+``isthmus.ids`` defines valid ids. A column of a text file is read as text. If every id in it is written as an integer,
+including ``1.0``, the ids are integers; otherwise they stay text, so that ``007`` is never read as ``7``. Typed columns
+(Parquet, Arrow, data frames) keep their type.
 """
 
 from __future__ import annotations
@@ -25,12 +25,12 @@ Codes = npt.NDArray[np.int32]
 
 
 EXACT = {16: 2**11, 32: 2**24, 64: 2**53}
-"""From there on a float of so many bits does not hold every integer."""
+"""Above these values, floats of this many bits cannot represent every integer."""
 
 
 @dataclass(frozen=True)
 class Coded:
-    """One id for every row: ``ids[codes[row]]``; some ids may be used by no row.
+    """One id for every row: ``ids[codes[row]]``; some ids may be unused.
 
     Attributes:
         codes: int32, one for each row.
@@ -47,17 +47,17 @@ class Coded:
         return Coded(self.codes[mask], self.ids, self.text)
 
     def numbered(self) -> tuple[Codes, Vocabulary]:
-        """Rows of the ids that are in use, integers ascending or text in code point order, and their vocabulary."""
+        """Rows of the used ids, integers ascending or text in code point order, and their vocabulary."""
         present = np.zeros(len(self.ids), dtype=bool)
         present[self.codes] = True
         places, ids = self.places(present)
         return places[self.codes], Vocabulary(ids.to_numpy(zero_copy_only=False))
 
     def places(self, present: npt.NDArray[np.bool_]) -> tuple[Codes, pa.Array]:
-        """The row of each id that is in use, 0 for others, and the ids that are in use, in the order of the rows.
+        """The row of each used id, 0 for others, and the used ids in the order of the rows.
 
         Args:
-            present: whether an id is in use, aligned with ``ids``.
+            present: whether an id is used, aligned with ``ids``.
         """
         ids = self.ids.filter(pa.array(present))
         # "1" and "1.0" are one integer.
@@ -72,7 +72,7 @@ class Coded:
 
 @runtime_checkable
 class Ids(Protocol):
-    """The ids of one column as they are read, wherever they are kept; see ``IdColumn``."""
+    """The ids of one column as they are read, in memory or in a file; see ``IdColumn``."""
 
     @property
     def missing_words(self) -> set[str]:
@@ -158,7 +158,7 @@ def _as_ids(column: pa.Array, name: str) -> pa.Array:
 
 
 def _plain(column: pa.Array) -> pa.Array:
-    """Without the wrappings of dictionaries and runs; UUIDs as their text."""
+    """Decode dictionary and run-length encodings; UUIDs become text."""
     if pa.types.is_dictionary(column.type):
         column = column.dictionary_decode()
     if pa.types.is_run_end_encoded(column.type):
@@ -232,7 +232,7 @@ def _uuids(storage: pa.Array) -> pa.Array:
 
 
 def _as_integers(ids: pa.Array) -> pa.Array:
-    """Integers where every text is one that 64 bits hold; else the texts."""
+    """Integers if every text is an integer of 64 bits; otherwise the texts."""
     if not pc.all(pc.match_substring_regex(ids, INTEGER_TEXT), min_count=0).as_py():
         return ids
     plain = pc.replace_substring_regex(ids, r"\.0+$", "")

@@ -1,6 +1,6 @@
-"""A table to events: one user code, one item code and perhaps a value and a time for every row.
+"""Reads a table as events: a user code, an item code and optionally a value and a time for every row.
 
-Batches are encoded as they arrive, so beside the result (8 to 20 bytes a row) only one batch is held.
+Batches are encoded as they arrive, so only one batch is in memory in addition to the result (8 to 20 bytes per row).
 """
 
 from __future__ import annotations
@@ -34,17 +34,17 @@ class Events:
     """The rows of a table that have a user and an item, in the order of the table.
 
     Attributes:
-        users: who.
-        items: what.
-        values: how much (finite), or None without a value column.
-        times: when, or None without times: numbers as they are, dates as microseconds since 1970 (UTC).
-        unit: which of both; None without times.
+        users: users of the events.
+        items: items of the events.
+        values: finite values, or None without a value column.
+        times: times, or None: numbers unchanged, dates as microseconds since 1970 (UTC).
+        unit: unit of the times; None without times.
         levels: the distinct values, ascending; None for more than ``threshold.MOST_LEVELS``; empty without values.
-        rows_read: rows of the table.
-        name: what was read, for messages.
+        rows_read: number of rows of the table.
+        name: name of the source, for messages.
         value_name: the column of values.
         negative: the first row with a value below 0, for messages; None if there is none.
-        untimed_rows: rows left out for want of a time.
+        untimed_rows: number of rows left out because they have no time.
         missing_words: texts that stood for a missing id, such as NULL.
     """
 
@@ -90,8 +90,8 @@ def read_events(
 ) -> Events:
     """Read the columns that ``find_columns`` finds.
 
-    Rows without a user or an item are left out, and rows without a time where times were asked for. A column of times
-    that nobody asked for and that holds something else is not read, which is logged.
+    Rows without a user or an item are left out, and rows without a time if the column of times was named. A column of
+    times that was not named and contains something else is not read, which is logged.
 
     Args:
         source: a path or a table; see ``tables.open_table``.
@@ -99,22 +99,22 @@ def read_events(
         item: the column of items.
         value: the column of values; ``""`` for none.
         time: the column of times; ``""`` for none.
-        told: how a file of text is written, as far as the caller says it.
+        told: options of a text file that the caller gave.
 
     Returns:
         An event for each row with a user and an item, in the order of the table.
 
     Raises:
         SourceError: nothing to read, or no row with both a user and an item.
-        ColumnError: a column is missing, ambiguous or of a type that has no meaning there.
-        ValueRangeError: a value that is missing or not finite, or what is no time in a column that was asked for; row
-            and column are named.
+        ColumnError: a column that is missing, ambiguous or of an unusable type.
+        ValueRangeError: a value that is missing or not finite, or an invalid time in a named column; the message names
+            row and column.
     """
     return read_events_of(open_table(source, told), user=user, item=item, value=value, time=time)
 
 
 def read_events_of(table: Table, *, user: str | None, item: str | None, value: str | None, time: str | None) -> Events:
-    """``read_events`` of a table that is open."""
+    """``read_events`` for an open table."""
     columns = columns_of(table, user=user, item=item, value=value, time=time)
     users, items = (IdColumn(name, text=table.text) for name in (columns.user, columns.item))
     values = None if columns.value is None else ValueColumn(columns.value, table.where)
@@ -126,7 +126,7 @@ def read_events_of(table: Table, *, user: str | None, item: str | None, value: s
 
 
 def columns_of(table: Table, *, user: str | None, item: str | None, value: str | None, time: str | None) -> Columns:
-    """The columns that ``find_columns`` finds; in a file without names, those that their contents tell."""
+    """The columns that ``find_columns`` finds; in a file without a header, columns are identified by their content."""
     asked = {"user": user, "item": item, "value": value, "time": time}
     unsure = isinstance(table, DelimitedTable) and not table.dialect.sure
     if isinstance(table, DelimitedTable) and not table.headed and (user is None or item is None):
@@ -136,16 +136,16 @@ def columns_of(table: Table, *, user: str | None, item: str | None, value: str |
 
 
 class EventReader:
-    """What has been read so far.
+    """Collects the events of a table batch by batch.
 
     Args:
-        table: whose rows are read.
-        columns: which columns of it.
-        users: what keeps the users.
-        items: what keeps the items.
-        values: what keeps the values, if they are read.
-        times: what keeps the times, if they are read.
-        rows: that were read before.
+        table: the table.
+        columns: columns to read.
+        users: collects the users.
+        items: collects the items.
+        values: collects the values, if they are read.
+        times: collects the times, if they are read.
+        rows: number of rows that were read before.
     """
 
     def __init__(
@@ -186,7 +186,7 @@ class EventReader:
         self._rows += batch.num_rows
 
     def _repeats_names(self, batch: pa.RecordBatch) -> Any:
-        """Rows that are the line of names again, as in files that were joined; None if there are none."""
+        """Rows that repeat the header, as in concatenated files; None if there are none."""
         names = (self._columns.user, self._columns.item)
         if not (self._table.text and self._table.headed):
             return None
@@ -198,12 +198,12 @@ class EventReader:
         return again
 
     def events(self) -> Events:
-        """Everything as one, which empties this object."""
+        """All events; this object is empty afterwards."""
         events, untimed = self.timed_or_not()
         return events if untimed is None else replace(events.kept(~untimed), untimed_rows=int(untimed.sum()))
 
     def timed_or_not(self) -> tuple[Events, npt.NDArray[np.bool_] | None]:
-        """Everything as one, and which rows lack a time that was asked for; None where none does."""
+        """All events, and a mask of the rows without a requested time; None if all rows have one."""
         if not self._rows:
             raise SourceError(f"{self._table.name} has a header and no rows", expected="at least one interaction")
         users, items = self._users.coded(), self._items.coded()

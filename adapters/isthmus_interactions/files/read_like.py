@@ -1,4 +1,4 @@
-"""Further data for a recommender, read as those of its training were."""
+"""Reads further data for a recommender with the options of its training data."""
 
 from __future__ import annotations
 
@@ -27,21 +27,21 @@ logger = logging.getLogger(__name__)
 def read_like(
     old: FittedRecommender, source: object, *, timed: bool | None = None, **reading: Unpack[Reading]
 ) -> Interactions:
-    """Read interactions by the columns, the rule and the weights of the data that a recommender was trained on.
+    """Read interactions with the columns, the rule and the weights of the training data of a recommender.
 
     Args:
         old: the recommender that the data are for.
-        source: whatever ``Interactions.read`` takes; interactions themselves are returned as they are.
-        timed: whether times are read; by default where those of ``old`` are known, or a column of times is named.
-        reading: what is to be read otherwise; see ``Interactions.read``. A column of the training data that these data
-            lack is looked for under the usual names. Without values every row counts, whatever the remembered rule is,
-            and so does every entry of a matrix.
+        source: anything that ``Interactions.read`` accepts; interactions are returned unchanged.
+        timed: whether times are read; by default if those of ``old`` are known, or a column of times is named.
+        reading: options that differ; see ``Interactions.read``. A column of the training data that is missing here is
+            searched for under the usual names. Without values every row counts in spite of the remembered rule, and so
+            does every entry of a matrix.
 
     Returns:
-        The new interactions, over vocabularies of their own.
+        The new interactions, over their own vocabularies.
 
     Raises:
-        SettingError: interactions that are read already, and how to read them.
+        SettingError: options for interactions that are already read.
         InputError: the errors of ``Interactions.read``.
     """
     if isinstance(source, Interactions | InteractionStore) or is_store(source):
@@ -73,18 +73,18 @@ def read_like(
 def remembered_columns(
     header: Sequence[str], remembered: Mapping[str, str], given: Mapping[str, str]
 ) -> dict[str, str]:
-    """Which columns to ask for: those that are named now, else those of the training data, else the usual ones.
+    """The columns to read: those named now, else those of the training data, else those with usual names.
 
     Args:
-        header: the columns that there are.
-        remembered: those of the training data that had been named, by role.
-        given: those that are named now.
+        header: the existing columns.
+        remembered: the named columns of the training data, by role.
+        given: the columns named now.
 
     Returns:
-        Names by role; roles without one go by the usual names.
+        Names by role; roles without a name use the usual names.
 
     Raises:
-        ColumnError: the column of users or items of the training data is not there, and no other is known.
+        ColumnError: the column of users or items of the training data is missing, and no other one is recognised.
     """
     asked = dict(given)
     for role, name in remembered.items():

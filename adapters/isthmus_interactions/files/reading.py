@@ -1,4 +1,4 @@
-"""What a reader of interactions may be told, and what is remembered of it."""
+"""Options for reading interactions, and those that are remembered."""
 
 from __future__ import annotations
 
@@ -11,23 +11,23 @@ from isthmus_interactions.vocabularies import Ids
 Weights = Literal["binary", "value", "log"]
 
 ROLES = ("user", "item", "value", "time")
-"""What a column may be."""
+"""Roles of columns."""
 
 
 class Reading(FileOptions, total=False):
-    """How a table, a matrix or arrays are to be read: keywords of ``Interactions.read``, which explains them.
+    """Options for reading a table, a matrix or arrays: the keywords of ``Interactions.read``, where they are explained.
 
     Attributes:
-        user: the column of users of a table; of a file without names its number, counted from 1.
+        user: the column of users of a table; in a file without a header its number, counted from 1.
         item: the column of items.
         value: the column of ratings or amounts; ``""`` for none.
         time: the column of times; ``""`` for none.
         keep: which values count.
-        weights: what a cell holds.
-        ordered: whether the rows are in the order in which things happened.
+        weights: content of a cell.
+        ordered: whether the rows are in chronological order.
         users: ids of the rows of a matrix.
         items: ids of the columns of a matrix.
-        encoding, delimiter, header: how a file of text is written, where that is not found out.
+        encoding, delimiter, header: format of a text file, if it is not detected correctly.
     """
 
     user: str | int | None
@@ -42,10 +42,10 @@ class Reading(FileOptions, total=False):
 
 
 def with_order(told: Reading, ordered: bool) -> Reading:
-    """What a command was told of a file; without ``--ordered`` the reader finds out whether rows are in order."""
+    """The options of a command; without ``--ordered`` the reader determines whether rows are in order."""
     return {**told, "ordered": True} if ordered else told
 
 
 def columns_told(reading: Mapping[str, object]) -> dict[str, str]:
-    """The columns that were named, by role; those that are found by themselves need no memory."""
+    """The named columns, by role; columns that are recognised by default need not be remembered."""
     return {role: str(reading[role]) for role in ROLES if reading.get(role) is not None}

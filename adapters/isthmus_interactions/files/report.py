@@ -1,4 +1,4 @@
-"""What became of the rows that were read."""
+"""A report of the rows that were read, dropped and merged."""
 
 from __future__ import annotations
 
@@ -16,22 +16,22 @@ from isthmus_interactions.files.threshold import LOUD
 @brief
 @dataclass(frozen=True)
 class Report:
-    """Counts of rows, from what was read to what is stored.
+    """Numbers of rows that were read, dropped, merged and stored.
 
     Attributes:
-        rows_read: rows of the table, or stored entries of what was selected from.
+        rows_read: rows of the table, or stored entries of the matrix.
         missing_ids: rows dropped because they lack a user or an item.
         filtered: rows that ``keep`` removed.
-        zeros: rows of value 0 that were dropped where values become weights.
+        zeros: rows of value 0 that were dropped because values are used as weights.
         duplicates: rows merged into another one of the same user and item.
-        unknown_items: interactions dropped because a vocabulary does not hold their item.
-        untimed: rows dropped because they lack a time, in a column of times that was asked for.
-        missing_words: texts that stood for a missing user or item, such as NULL.
-        keep: the rule that was applied, as ``Interactions.read(keep=)`` takes it.
+        unknown_items: interactions dropped because their item is not in a vocabulary.
+        untimed: rows dropped because they have no time in a named column of times.
+        missing_words: texts that marked a missing user or item, such as NULL.
+        keep: the applied rule, as for ``Interactions.read(keep=)``.
         why: the rule in words, and where it comes from.
-        weights: what a cell holds, as ``Interactions.read(weights=)`` takes it; a matrix taken over holds values.
-        columns: the columns that were named, by role: user, item, value, time.
-        file: how the file is written, as far as that was said: encoding, delimiter, header.
+        weights: content of a cell, as for ``Interactions.read(weights=)``; a given matrix keeps its values.
+        columns: the named columns, by role: user, item, value, time.
+        file: the given options of the file: encoding, delimiter, header.
     """
 
     rows_read: int
@@ -71,11 +71,11 @@ class Report:
         )
 
     def tell(self, logger: logging.Logger, stacklevel: int = 2) -> None:
-        """Say it once: in the log, as a warning where ids or times were missing, else as information; and warn where
-        the rule leaves little.
+        """Log the report once, as a warning if ids or times are missing, otherwise as information; and issue a warning
+        if the rule removes most rows.
 
         Args:
-            logger: to say it with.
+            logger: the logger.
             stacklevel: as for ``warnings.warn``.
         """
         level = logging.WARNING if self.missing_ids or self.untimed else logging.INFO

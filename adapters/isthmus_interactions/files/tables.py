@@ -1,6 +1,6 @@
-"""Files and in-memory tables as one thing: a header and a stream of record batches.
+"""A common interface of files and in-memory tables: a header and a stream of record batches.
 
-Files are read by ``isthmus.files``. Everything that offers the Arrow PyCapsule interface (Arrow tables, pandas, polars,
+Files are read by ``isthmus.files``. Every object with the Arrow PyCapsule interface (Arrow tables, pandas, polars,
 DuckDB, ...) is a table.
 """
 
@@ -19,7 +19,7 @@ from isthmus_interactions.files.arrays import table_of_arrays
 from isthmus_interactions.files.columns import Columns
 
 BATCH_ROWS = 1 << 20
-"""Rows of a batch at most; what is held beside the result is proportional to it."""
+"""Maximum number of rows per batch; temporary memory is proportional to it."""
 
 
 @dataclass(frozen=True)
@@ -40,10 +40,10 @@ class StreamTable:
     def batches(
         self, names: Sequence[str] | None = None, types: Mapping[str, Any] | None = None
     ) -> Iterator[pa.RecordBatch]:
-        """The wanted columns, in batches, of the types that they have.
+        """The requested columns in batches, with their types.
 
         Raises:
-            SourceError: the stream breaks off.
+            SourceError: the stream is truncated.
         """
         try:
             for batch in self.reader:
@@ -54,13 +54,13 @@ class StreamTable:
             raise SourceError(f"{self.name} cannot be read ({error})", expected="a whole Arrow table") from error
 
     def read(self, names: Sequence[str] | None = None, types: Mapping[str, Any] | None = None) -> pa.Table:
-        """The wanted columns at once; otherwise as ``batches``."""
+        """The requested columns as one table; otherwise like ``batches``."""
         schema = self.reader.schema
         chosen = list(schema.names if names is None else names)
         return pa.Table.from_batches(self.batches(chosen), pa.schema([schema.field(name) for name in chosen]))
 
     def where(self, row: int, name: str | None = None) -> str:
-        """A row (from 0), and perhaps a column, as messages name them, both counted from 1."""
+        """The name of a row (given from 0), and optionally a column, in messages, both counted from 1."""
         return f"row {row + 1:,}" + ("" if name is None else f", column {name!r} ({self.header.index(name) + 1})")
 
 
@@ -68,17 +68,17 @@ Table = FileTable | StreamTable
 
 
 def open_table(source: object, told: Told | None = None, *, remembered: Told | None = None) -> Table:
-    """What is behind a path or an object.
+    """Open a path or an object as a table.
 
     Args:
         source: a path to a file of delimited text, JSON or Parquet, see ``isthmus.files.open_table``; an object with
             the Arrow PyCapsule interface; or a tuple of columns, see ``arrays.table_of_arrays``.
-        told: how a file of text is written, as far as the caller says it.
-        remembered: how another file was written, which counts as far as it fits this one.
+        told: options of a text file that the caller gave.
+        remembered: options of another file, used as far as they fit this one.
 
     Raises:
-        SourceError: no such file, an empty one, or nothing that can be read as a table.
-        SettingError: ``told`` for what is no file.
+        SourceError: no such file, an empty file, or an object that cannot be read as a table.
+        SettingError: ``told`` for an object that is not a file.
     """
     if isinstance(source, str | os.PathLike):
         return open_alike(os.fspath(source), told or Told(), remembered or Told())
@@ -104,6 +104,6 @@ def open_table(source: object, told: Told | None = None, *, remembered: Told | N
 
 
 def events_in(table: Table, columns: Columns) -> Iterator[pa.RecordBatch]:
-    """The wanted columns of a table in batches; of a text file: values as numbers, ids and times as text."""
+    """The requested columns of a table in batches; for a text file, values as numbers, ids and times as text."""
     types = {} if columns.value is None else {columns.value: pa.float64()}
     return table.batches(columns.names, types)

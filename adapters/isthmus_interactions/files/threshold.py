@@ -1,4 +1,4 @@
-"""Which rows count as an interaction: a rule over the values, given by the caller or read off a rating scale."""
+"""The rule that decides which rows count as interactions, given by the caller or derived from a rating scale."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ MOST_LEVELS = 101
 """
 
 SCALE_LEVELS = 21
-"""More distinct values than this are no rating scale in a column that has not the name of one."""
+"""Maximum number of distinct values of a rating scale in a column without a name such as "rating"."""
 
 SCALE_STARTS, SCALE_ENDS = (0.0, 0.5, 1.0), (5.0, 10.0, 100.0)
 SCALE_STEPS = (0.5, 1.0, 2.0, 5.0, 10.0, 20.0, 25.0, 50.0)
-"""What values run from and to, and in which steps, that are a rating scale whatever their column is called."""
+"""Ranges and steps of values that are recognised as a rating scale in a column of any name."""
 
 NOT_RATED = -1
-"""What stands for no rating beside ratings from 0 or 1 on; no part of their scale."""
+"""Values that mark missing ratings in scales that start at 0 or 1."""
 
 LOUD = 0.9
-"""A rule that removes a larger share of the rows than this is warned of."""
+"""A warning is issued if a rule removes a larger share of the rows than this."""
 
 _NAMED = frozenset({"rating", "ratings", "rate", "stars", "star", "score", "scores", "grade", "grades"})
 _COUNTED = frozenset({"count", "counts", "num", "number", "n", "total", "sum", "quantity", "qty", "amount"})
@@ -45,7 +45,7 @@ class Keep:
     Attributes:
         bound: a value on the scale of the data.
         strict: whether the bound itself is left out.
-        why: where the rule comes from, in words.
+        why: the origin of the rule, in words.
     """
 
     bound: float | None
@@ -58,7 +58,7 @@ class Keep:
         return "all" if self.bound is None else f"{'>' if self.strict else '>='}{_shown(self.bound)}"
 
     def mask(self, values: Floats) -> npt.NDArray[np.bool_] | None:
-        """True where a row stays; None when every row does."""
+        """True for rows to keep; None if all rows are kept."""
         if self.bound is None:
             return None
         return values > self.bound if self.strict else values >= self.bound
@@ -84,23 +84,22 @@ def parse_keep(keep: str | float | int | None) -> Keep | None:
 def default_keep(
     levels: Levels | None, *, valued: bool, rated: bool = False, counts: npt.NDArray[np.int64] | None = None
 ) -> Keep:
-    """The rule when the caller names none, from the distinct values seen.
+    """The default rule, derived from the distinct values.
 
     - No value column, or a single value: every row.
     - A rating scale: its top two fifths, that is values above ``lowest + 3/5 (highest - lowest)``: 4 and 5 of 1..5 or
-      0..5, 3.5 and more of 0.5..5, 7 and more of 1..10. A scale are the values of a column that is called so, and
-      values in even steps from 0, 0.5 or 1 to 5, 10 or 100, unless the lowest is the most frequent: quantities are
-      like that.
-    - Everything else, amounts and yes or no: every row above 0.
+      0..5, 3.5 and more of 0.5..5, 7 and more of 1..10. A column is a scale if its name says so, or if its values have
+      even steps from 0, 0.5 or 1 to 5, 10 or 100, unless the lowest is the most frequent, as is typical of quantities.
+    - All other values, such as amounts and yes or no: every row above 0.
 
     Args:
         levels: the distinct values in ascending order; None for more than ``MOST_LEVELS``.
         valued: whether there is a value column at all.
-        rated: whether its name says that it holds ratings; see ``is_named_rating``.
-        counts: how many rows have each of the levels.
+        rated: whether its name says that it contains ratings; see ``is_named_rating``.
+        counts: number of rows with each of the levels.
 
     Returns:
-        The rule, with where it comes from.
+        The rule and its origin.
     """
     if not valued:
         return Keep(None, False, "every row, as there is no value column")
@@ -124,7 +123,7 @@ def default_keep(
 
 
 def is_named_rating(column: str) -> bool:
-    """Whether the name of a column says that it holds ratings: ``rating``, ``bookRating``, ``stars``, ``score``."""
+    """Whether the name of a column says that it contains ratings: ``rating``, ``bookRating``, ``stars``, ``score``."""
     words = {word.lower() for word in _WORD.findall(column)}
     return bool(words & _NAMED) and not words & _COUNTED
 

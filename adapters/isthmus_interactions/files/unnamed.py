@@ -1,4 +1,4 @@
-"""Which column of a file without names plays which part, by what the columns hold."""
+"""Determines the roles of columns in a file without a header from their content."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from isthmus.files import DelimitedTable
 from isthmus_interactions.files.columns import said
 
 LOOKED_AT = 1000
-"""Rows that tell what a column holds."""
+"""Number of rows that are inspected."""
 
 MOST = 4
 """Columns that a file of interactions without names can have: user, item, value, time."""
@@ -34,20 +34,20 @@ logger = logging.getLogger(__name__)
 
 
 def columns_by_content(table: DelimitedTable) -> dict[str, str]:
-    """The part of each column of a file without names: users, items, and then a value, a time, or both.
+    """The role of each column of a file without a header: users, items, and then a value, a time, or both.
 
-    The first two columns are taken as users and items if a value or a time follows; where ids look like those of
-    Amazon, they tell customers from products. Two columns alone are users and items, as is usual, unless what they hold
-    speaks against it. What was found is logged.
+    The first two columns are taken as users and items if a value or a time follows; ids in the style of Amazon
+    distinguish customers from products. Two columns alone are users and items, as is usual, unless their content
+    contradicts this. The result is logged.
 
     Args:
-        table: without names.
+        table: a table without a header.
 
     Returns:
-        Numbers of columns, counted from 1, by role; ``""`` where there is none.
+        Numbers of columns, counted from 1, by role; ``""`` for a missing column.
 
     Raises:
-        ColumnError: more or fewer columns, or ones that do not tell what they are.
+        ColumnError: another number of columns, or columns whose roles are unclear.
     """
     cells = _first_rows(table)
     kinds = [_kind(column) for column in cells]
@@ -90,7 +90,7 @@ def _kind(cells: list[str]) -> str:
 
 
 def _are_pairs(users: list[str], items: list[str]) -> bool:
-    """Whether two columns can be users and items: the first is no key of the rows, the second no rating."""
+    """Whether two columns can be users and items: the first is not unique, and the second is not a rating."""
     if any("." in cell.strip().rstrip("0").rstrip(".") and _kind([cell]) == "value" for cell in (*users, *items)):
         return False
     levels = set(items)

@@ -1,4 +1,4 @@
-"""A column of values: ratings or amounts, a batch at a time."""
+"""Reads a column of values (ratings or amounts), batch by batch."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from isthmus_interactions.files.threshold import Levels, widen
 Values = npt.NDArray[np.float32]
 
 Where = Callable[[int, str], str]
-"""How messages name a row, counted from 0, and a column."""
+"""A function that names a row, counted from 0, and a column in messages."""
 
 _IGNORED = {
     "remedy": "correct or remove such rows, or ignore the column with value=''",
@@ -31,8 +31,8 @@ class TakenValues:
     """All values of a column.
 
     Attributes:
-        numbers: finite, one for each row that was kept.
-        levels: the distinct ones, ascending; None for more than ``threshold.MOST_LEVELS``.
+        numbers: finite values, one for each kept row.
+        levels: the distinct values, ascending; None for more than ``threshold.MOST_LEVELS``.
         negative: the first row with a value below 0, for messages.
     """
 
@@ -45,9 +45,9 @@ class ValueColumn:
     """The values of one column as they are read.
 
     Args:
-        name: of the column.
+        name: name of the column.
         where: names a row for messages.
-        kept: holds the values.
+        kept: container for the values.
     """
 
     def __init__(self, name: str, where: Where, kept: Growing | None = None) -> None:
@@ -65,7 +65,7 @@ class ValueColumn:
             before: rows read before.
 
         Raises:
-            ColumnError: a type that is no number.
+            ColumnError: a type that is not numeric.
             ValueRangeError: a value that is missing or not finite.
         """
         values = self._numbers(column, before)
@@ -87,20 +87,20 @@ class ValueColumn:
         self._levels = widen(self._levels, values)
 
     def state(self) -> dict[str, Any]:
-        """What is known beside the values, as JSON."""
+        """The state without the values, as JSON."""
         return {
             "levels": None if self._levels is None else self._levels.astype(np.float64).tolist(),
             "negative": self._negative,
         }
 
     def restore(self, state: Mapping[str, Any]) -> None:
-        """The inverse of ``state``, for a column whose values are kept elsewhere."""
+        """The inverse of ``state``, for a column whose values are stored elsewhere."""
         levels = state["levels"]
         self._levels = None if levels is None else np.asarray(levels, np.float32)
         self._negative = state["negative"]
 
     def taken(self) -> TakenValues:
-        """All of them, which empties this column."""
+        """All values; this object is empty afterwards."""
         return TakenValues(self._values.take_array(), self._levels, self._negative)
 
     def _numbers(self, column: pa.Array, before: int) -> Values:
@@ -123,7 +123,7 @@ class ValueColumn:
         return numbers
 
     def _parsed(self, texts: pa.Array, before: int) -> pa.Array:
-        """Texts as numbers; what is missing becomes null."""
+        """Parse texts as numbers; missing values become null."""
         texts = pc.utf8_trim_whitespace(texts)
         texts = pc.if_else(pc.equal(texts, ""), pa.scalar(None, texts.type), texts)
         try:

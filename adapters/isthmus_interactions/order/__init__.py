@@ -1,1 +1,1 @@
-"""Order and time: what models read of them, recency, and splits along them."""
+"""Order and time: inputs of sequence models, recency, and temporal splits."""

@@ -1,4 +1,4 @@
-"""Times of events that callers give with a history, in the unit of the training data."""
+"""Converts times that callers give with a history to the unit of the training data."""
 
 from __future__ import annotations
 
@@ -28,7 +28,8 @@ class AskedTimes:
     """Converts times to the unit of the training data.
 
     Attributes:
-        known: the training data in order; None if their order is unknown. Without times there, given ones only sort.
+        known: the training data in order; None if their order is unknown. If they have no times, given times are only
+            used for sorting.
     """
 
     known: OrderedHistories | None
@@ -44,9 +45,9 @@ class AskedTimes:
             int64 or float64, as in the training data.
 
         Raises:
-            InputError: a date where the training data have numbers that are no clock, or a number where they have
-                dates; or both in one history.
-            ValueRangeError: something that is no time.
+            InputError: a date although the training data have numbers that are not a clock, or a number although they
+                have dates; or both in one history.
+            ValueRangeError: not a time.
         """
         parsed = [_parsed(item, time) for item, time in zip(items, times, strict=True)]
         dates = {dated for _, dated in parsed}

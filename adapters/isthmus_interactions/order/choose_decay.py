@@ -31,10 +31,10 @@ from isthmus_interactions.splits import FoldIn
 Decay = float | int | str | None
 
 EVENTS = (10.0, 30.0, 3.0, 100.0)
-"""Half-lives in events that "auto" tries, the likely ones first, as time may run out."""
+"""Half-lives in events that "auto" tries, most likely first, because time may run out."""
 
 TIMES = ("60d", "7d", "1y")
-"""Half-lives in time that "auto" tries where the times are a clock."""
+"""Half-lives in time that "auto" tries if the times are a clock."""
 
 FACT = "decay"
 """Key in the facts of a bundle: what "auto" tried."""
@@ -45,7 +45,7 @@ logger = logging.getLogger(__name__)
 
 
 def check_decay_of_auto(decay: Decay) -> None:
-    """Refuse a half-life without a model: ``auto`` chooses one itself.
+    """Reject a half-life without a model, because ``auto`` chooses one itself.
 
     Raises:
         SettingError: a half-life other than "auto".
@@ -72,19 +72,19 @@ def fit_with_decay(
     *,
     refit: bool = True,
 ) -> FittedRecommender:
-    """Fit a model by its name, with a half-life if one is asked for. Raises the errors of ``Recommender.fit``.
+    """Fit a model by its name, with a half-life if requested. Raises the errors of ``Recommender.fit``.
 
     Args:
         data: interactions of all users.
         model: name of a builder.
-        decay: the half-life; "auto" to choose it on held-out data; None for none. A schedule of the learning rate,
-            which is a setting of that name of trained models, is passed on to them.
+        decay: the half-life; "auto" chooses it on held-out data; None for no half-life. A schedule of the learning
+            rate, for which trained models have a setting of this name, is passed on to them.
         validation: held-out users, or the share to hold out.
-        metric: the metric that decides.
+        metric: the metric by which half-lives are compared.
         run: device, seed, precision, progress and checkpoints.
         settings: keywords of the builder.
-        features: features of items, which count in the training of linear models.
-        refit: whether the model is fitted on everybody in the end.
+        features: features of items, which are used in the training of linear models.
+        refit: whether the model is finally fitted on all users.
 
     Returns:
         The fitted model.
@@ -106,10 +106,10 @@ def fit_with_decay(
 
 
 def _plain(decay: Any) -> Decay:
-    """The half-life as a number or text of Python.
+    """The half-life as a Python number or text.
 
     Raises:
-        SettingError: something else.
+        SettingError: another type.
     """
     plain = decay.item() if isinstance(decay, np.generic) else decay
     if plain is not None and not isinstance(plain, int | float | str):
@@ -127,7 +127,7 @@ def with_half_life(model: str, half_life: Decay, settings: Mapping[str, Any]) ->
 
 
 def half_lives(data: Interactions) -> list[Decay]:
-    """The half-lives that are tried: none, and those that the data allow."""
+    """The half-lives to try: none, and those that the data allow."""
     clock = known_order(data.histories).clock
     return [None, *EVENTS, *(TIMES if clock is not None else ())]
 

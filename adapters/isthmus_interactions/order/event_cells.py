@@ -14,7 +14,7 @@ from isthmus_interactions.ordered_histories import OrderedHistories
 
 
 def event_amounts(data: Interactions, histories: OrderedHistories) -> npt.NDArray[np.float64] | None:
-    """What each event adds to its cell: an equal part of the amount; None if every cell is 1.
+    """The contribution of each event to its cell, an equal part of the amount; None if every cell is 1.
 
     Args:
         data: the interactions.
@@ -38,8 +38,8 @@ def matrix_of(
     Args:
         rows: the row of each event.
         items: its column.
-        amounts: what it adds to its cell; None if every cell is 1.
-        weights: what a cell contains, as in ``Interactions.read(weights=)``.
+        amounts: its contribution to the cell; None if every cell is 1.
+        weights: content of a cell, as in ``Interactions.read(weights=)``.
         shape: (rows, items).
 
     Returns:

@@ -47,7 +47,7 @@ def evaluate_fold(
 
     Args:
         ranker: the ranker.
-        reads: what it reads of a history.
+        reads: the form in which it reads histories.
         fold: histories and held-out items.
         metrics: names such as "recall@20".
         device: device of the ranker.
@@ -83,7 +83,7 @@ def _asked(ranker: Ranker, reads: Reads, fold: FoldIn) -> tuple[Ranker, csr_arra
 
 
 def own_numbers(rows: int) -> csr_array:
-    """Bags that contain the number of their row, for rankers that know what stands behind it."""
+    """Bags that contain the number of their row, for rankers that look up the row themselves."""
     return csr_array((np.ones(rows, np.float32), np.arange(rows), np.arange(rows + 1)), shape=(rows, rows))
 
 
@@ -92,7 +92,7 @@ class _RankerOfFold:
 
     def __init__(self, ranker: Ranker, source: Source) -> None:
         self._ranker, self._source = ranker, source
-        # Whoever ranks asks where the rows of the ranker are.
+        # The ranking code reads the device of the ranker from here.
         self.rows, self.readout = getattr(ranker, "rows", None), getattr(ranker, "readout", None)
 
     @property

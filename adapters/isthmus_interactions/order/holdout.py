@@ -1,11 +1,11 @@
-"""What is held out to choose a model or its settings, on the split that the data allow.
+"""Holds out data for choosing a model or its settings, with the best split that the data allow.
 
-- times on one clock: the model is trained on what was before a moment, and chosen by each next event after it;
-- an order without a clock: some users are held out, and their last item is to be found;
-- neither: some users are held out, and random items of theirs are to be found.
+- times on one clock: the model is trained on events before a moment, and evaluated on each next event after it;
+- an order without a clock: some users are held out, and their last item must be found;
+- neither: some users are held out, and random items of theirs must be found.
 
-Nothing that happened after an event to find reaches the training data in the first case, and nothing of the users who
-are asked in the other two.
+In the first case the training data contain nothing that happened after an event to find, in the other two nothing of
+the held-out users.
 """
 
 from __future__ import annotations
@@ -27,23 +27,23 @@ FEWEST_USERS = 20
 """Minimum number of users who have events to find after the cut."""
 
 EVENTS_EACH = 10
-"""Maximum number of events to find of one user, so that no user decides alone."""
+"""Maximum number of events to find per user, so that no user dominates."""
 
 DISTINCT = 20
 """Minimum number of different times of a clock."""
 
 TIED = 0.8
-"""Share of events that have the time of the one before them, from which on the order within a history is unknown."""
+"""Share of events with the same time as the previous one, above which the order within a history counts as unknown."""
 
 
 @dataclass(frozen=True, eq=False)
 class Holdout:
-    """Training data and what is to be found.
+    """Training data and held-out data.
 
     Attributes:
         train: the training data, over all items.
         fold: histories and items to find; None if nothing can be held out.
-        told: the protocol in words.
+        told: description of the protocol.
     """
 
     train: Interactions
@@ -87,7 +87,7 @@ def has_clock(histories: OrderedHistories | None) -> bool:
 
 
 def has_order(histories: OrderedHistories | None) -> bool:
-    """Whether the order within a history is known: not nearly all events share their time with the one before."""
+    """Whether the order within a history is known, which is not the case if nearly all events have equal times."""
     if histories is None or histories.times is None:
         return histories is not None
     same_user = np.diff(histories.owners()) == 0

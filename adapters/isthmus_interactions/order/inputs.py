@@ -1,7 +1,7 @@
-"""What a model reads of histories: bags, bags whose entries have ages, items in order, or several of them.
+"""The forms in which models read histories: bags, bags with ages of entries, items in order, or several of them.
 
-A model says so itself. One with the signal ``isthmus.batch.Tokens`` reads the last items in order, one of
-``isthmus.core.recency`` reads the age of each entry of a bag, a blend reads what its parts read, and all others read
+A model declares its form. A model with the signal ``isthmus.batch.Tokens`` reads the last items in order, one of
+``isthmus.core.recency`` reads the age of each entry of a bag, a blend reads the forms of its parts, and all others read
 bags.
 """
 
@@ -29,13 +29,13 @@ from isthmus_interactions.sequences import SequenceSource, known_order
 
 @dataclass(frozen=True)
 class Reads:
-    """What a model reads of a history.
+    """The form in which a model reads a history.
 
     Attributes:
         bags: whether it reads a bag.
         ages: whether it reads the age of the entries of the bag.
-        timed: whether it needs times, because events count less by the time that has passed.
-        length: maximum number of items that it reads in order; None if it does not.
+        timed: whether it needs times, because the weight of events depends on the elapsed time.
+        length: maximum number of items that it reads in order; None if it reads no order.
     """
 
     bags: bool = True
@@ -50,15 +50,15 @@ class Reads:
 
 
 BAGS = Reads()
-"""What most models read."""
+"""The form that most models read."""
 
 
 def reads_of(model: object, *, training: bool = False) -> Reads:
-    """What a model reads of a history.
+    """The form in which a model reads histories.
 
     Args:
         model: the model.
-        training: whether it is trained: a model may then read longer histories, by its ``training_signal``.
+        training: whether it is trained; a model may then read longer histories, given by its ``training_signal``.
     """
     if isinstance(model, ColdStartRanker):
         return reads_of(model.model, training=training)
@@ -87,10 +87,10 @@ def _both(parts: Sequence[Reads]) -> Reads:
 
 
 def check_clock(histories: OrderedHistories) -> None:
-    """Check that times can be compared with days and hours, for a half-life in time.
+    """Check that times are a clock, for a half-life in time.
 
     Raises:
-        InputError: there are no times, or they are numbers that are no clock.
+        InputError: there are no times, or numbers that are not a clock.
     """
     if histories.events and histories.clock is None:
         told = "without times" if histories.times is None else "whose times are numbers that are no clock"
@@ -108,7 +108,7 @@ def source_of(matrix: Csr, histories: OrderedHistories | None, reads: Reads) -> 
     Args:
         matrix: one row for each history, shape (users, items).
         histories: the same events in order; None if the order is unknown.
-        reads: what the model reads.
+        reads: the form that the model reads.
 
     Returns:
         A source on the CPU, one row for each history.

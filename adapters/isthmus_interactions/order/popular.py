@@ -1,4 +1,4 @@
-"""Popularity of the last days before the end of the training data: a baseline that is hard to beat along a clock."""
+"""Popularity in the last days of the training data, a strong baseline for temporal splits."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from isthmus_interactions.baselines import Popularity
 from isthmus_interactions.fitted import FittedRecommender
 
 WINDOWS: Mapping[str, str] = {"popularity of the last week": "7d", "popularity of the last month": "30d"}
-"""Names of the baselines, and what they count."""
+"""Names of the baselines, and their time windows."""
 
 
 def recent_popularity(fitted: FittedRecommender) -> dict[str, Popularity]:

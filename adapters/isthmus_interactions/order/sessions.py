@@ -1,4 +1,4 @@
-"""Sessions: each is a row of its own, and each next event of the later sessions is to be found."""
+"""Splits sessions at a moment: each session is a row, and each next event of the later sessions must be found."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from isthmus_interactions.vocabularies import translate
 
 
 def sessions(interactions: Interactions, at: Any = 0.9, *, gap: str | None = None, seen: str = "kept") -> TemporalSplit:
-    """Split sessions at a moment: those that start later are asked for each next event.
+    """Split sessions at a moment: each next event of the sessions that start later must be found.
 
     Args:
         interactions: events with times, whose users are sessions, or users with ``gap``.
@@ -29,13 +29,13 @@ def sessions(interactions: Interactions, at: Any = 0.9, *, gap: str | None = Non
             them out.
 
     Returns:
-        Training data of what happened before the moment, and a fold with a row for each next event of the sessions that
-        start later. Sessions that go on over the moment are only trained on, up to it.
+        Training data from before the moment, and a fold with a row for each next event of the sessions that start
+        later. The part before the moment of sessions that continue after it is only used for training.
 
     Raises:
         ColumnError: the interactions have no times.
-        SettingError: a moment that does not split them, or no event that could be found.
-        InputError: ``gap`` with times that are no clock.
+        SettingError: a moment that does not split them, or no event that can be found.
+        InputError: ``gap`` with times that are not a clock.
     """
     if seen not in ("masked", "kept"):
         raise SettingError(f"seen={seen!r}", expected="'masked' or 'kept'")
@@ -68,8 +68,8 @@ def by_pauses(interactions: Interactions, gap: str) -> Interactions:
 
     Raises:
         ColumnError: the interactions have no times.
-        InputError: times that are no clock.
-        SettingError: no length of time.
+        InputError: times that are not a clock.
+        SettingError: not a duration.
     """
     pause, histories = seconds_of(gap, "gap"), timed(interactions)
     check_clock(histories)

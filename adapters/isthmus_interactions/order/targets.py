@@ -1,4 +1,4 @@
-"""Events to find: which ones can be found, what was known before each of them, and what is kept apart."""
+"""Events to find: selects those that can be found, with their histories, and counts the others."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ REMARKS = {
     "without_history": ("event", "events", "of users without earlier known items are left out"),
     "already_in_history": ("event", "events", "of items that the user knows already are left out, as these are masked"),
 }
-"""Counts as sentences: for one, for several, and what became of them."""
+"""Texts for the counts: for one, for several, and how they are treated."""
 
 
 def remarks(counts: Mapping[str, int]) -> tuple[str, ...]:
@@ -39,7 +39,7 @@ def remarks(counts: Mapping[str, int]) -> tuple[str, ...]:
 
 @dataclass(frozen=True, eq=False)
 class Targets:
-    """Events to find: their positions among all events, and what is known of them.
+    """Events to find: their positions among all events, and further information.
 
     Attributes:
         data: all data.
@@ -106,7 +106,7 @@ class Targets:
         return cls(data, columns, places, users[owners[places]], counts)
 
     def at_most(self, each: int, in_all: int, seed: int) -> Targets:
-        """Some of them: at most so many of each user, evenly spaced, and so many in all, at random."""
+        """A subset: at most ``each`` evenly spaced events per user, and ``in_all`` random ones in total."""
         histories = self.data.histories
         assert histories is not None
         owners = histories.owners()[self.places]
@@ -121,7 +121,7 @@ class Targets:
         return replace(self, places=self.places[rows], known=self.known[rows])
 
     def fold(self, width: int, at: Cut, *, new: bool) -> FoldIn | None:
-        """The events of known users, or of new ones, over so many items; None if there are none."""
+        """A fold with the events of known users, or of new ones, over ``width`` items; None if there are none."""
         places = self.places[self.known != new]
         if not len(places):
             return None
@@ -131,7 +131,7 @@ class Targets:
 def fold_of(
     data: Interactions, places: npt.NDArray[np.int64], columns: npt.NDArray[np.int64], width: int, at: Cut | None
 ) -> FoldIn:
-    """A row for each event to find: the event, and what its user did before.
+    """A row for each event to find, with the earlier events of its user as the history.
 
     Args:
         data: all data, with their order.
@@ -163,7 +163,7 @@ def fold_of(
 
 
 def _firsts(histories: OrderedHistories) -> Mask:
-    """Which events are the first ones of their user with their item."""
+    """Which events are the first ones of their user and item."""
     keys = histories.owners() * (int(histories.items.max(initial=0)) + 1) + histories.items
     firsts = np.zeros(histories.events, dtype=bool)
     firsts[np.unique(keys, return_index=True)[1]] = True

@@ -1,8 +1,8 @@
-"""Splits along one clock for all users: trained on what was before a moment, evaluated on what came after it.
+"""Temporal splits with one clock for all users: training on events before a moment, evaluation on events after it.
 
-Leave-last-out gives each user a moment of their own, so that a model knows of others what had not happened yet. Here
-nothing that happened at or after the cut reaches the training data. Users and items that are new after it are counted
-and kept apart.
+Leave-last-out has a different moment for each user, so that a model is trained on events of others that had not
+happened yet. Here the training data contain nothing from the cut on. Users and items that are new after it are counted
+and kept separate.
 """
 
 from __future__ import annotations
@@ -30,10 +30,10 @@ class TemporalSplit(Split):
 
     Attributes:
         new_users: events to find of users who are not in the training data, from their second known item on; None
-            if there are none. A model of histories can be asked for them, too.
+            if there are none. Models of histories can be evaluated on them, too.
         at: the moment; training events are before it.
-        counts: what was kept apart: ``new_users``, ``new_items``, ``targets_of_new_items`` (which no model can find),
-            ``without_history``, and ``already_in_history`` if seen items are masked.
+        counts: numbers of excluded users, items and events: ``new_users``, ``new_items``, ``targets_of_new_items``
+            (which no model can find), ``without_history``, and ``already_in_history`` if seen items are masked.
     """
 
     new_users: FoldIn | None
@@ -61,18 +61,18 @@ def temporal(
             moment before which this share of all events happened.
         target: "last", the last event of each user after the cut, or "successive", each event after it in a row of its
             own. The history is everything that the user did before the event to find, also after the cut.
-        validation: an earlier moment in the same form; then the training data end there, and what happened between the
-            two is the validation fold. None for no validation.
-        seen: "masked" leaves out events whose item is in the history already, as a model cannot be asked for those;
-            "kept" keeps them, for ``evaluate(..., seen="kept")``.
+        validation: an earlier moment in the same form; the training data then end there, and the events between the two
+            moments are the validation fold. None for no validation.
+        seen: "masked" leaves out events whose item is already in the history, because such items are not ranked; "kept"
+            keeps them, for ``evaluate(..., seen="kept")``.
 
     Returns:
         The training data, over the users and items that were known before the cut, and the folds over their items.
 
     Raises:
         ColumnError: the interactions have no times.
-        SettingError: a moment before or after which nothing happened, another ``target`` or ``seen``, or no event that
-            could be found.
+        SettingError: a moment before or after which there are no events, an invalid ``target`` or ``seen``, or no event
+            that can be found.
     """
     histories = timed(interactions)
     if target not in ("last", "successive") or seen not in ("masked", "kept"):
@@ -134,13 +134,13 @@ def moment(histories: OrderedHistories, at: Any, name: str = "at", *, least: flo
         A number between the first and the last time.
 
     Raises:
-        SettingError: something else, or a moment before which or from which on nothing happened.
+        SettingError: not a moment, or a moment before or after which there are no events.
     """
     times = histories.times
     assert times is not None
     number = float(at) if isinstance(at, str) and _is_share(at) else at
     if isinstance(number, float | np.floating) and 0 < number < 1:
-        # A time that occurs: what happened at that time is after the cut, so that equal times are not torn apart.
+        # The time of an event, which is then after the cut, so that events with equal times are not separated.
         cut = np.sort(times)[min(len(times) - 1, int(np.ceil(number * len(times))))]
     else:
         try:
@@ -153,7 +153,7 @@ def moment(histories: OrderedHistories, at: Any, name: str = "at", *, least: flo
 
 
 def within(histories: OrderedHistories, cut: Cut, what: str, *, least: float | None = None) -> Cut:
-    """A moment in the unit of the times, if something happened before it and from then on.
+    """Check that there are events before a moment and from it on.
 
     Args:
         histories: all events, with times.
@@ -162,7 +162,7 @@ def within(histories: OrderedHistories, cut: Cut, what: str, *, least: float | N
         least: the time of the first event; by default that of ``histories``.
 
     Raises:
-        SettingError: nothing did.
+        SettingError: there are none.
     """
     times = histories.times
     assert times is not None
@@ -183,21 +183,21 @@ def _is_share(text: str) -> bool:
 
 
 def shown(histories: OrderedHistories, time: Any) -> str:
-    """A time as people read it: a date where the times are a clock, otherwise the number."""
+    """A readable time: a date if the times are a clock, otherwise the number."""
     if histories.clock is None:
         return f"{time:g}"
     return str(np.datetime64(int(float(time) * histories.clock), "s")).replace("T", " ")
 
 
 def before(interactions: Interactions, cut: Cut, *, keep_all: bool = False) -> Interactions:
-    """What happened before a moment, over the users and items that were known then.
+    """The interactions before a moment, over the users and items that were known then.
 
-    Of an interaction of several events, some of them later, the amount is divided among its events.
+    If only some events of an interaction are earlier, its amount is divided among its events.
 
     Args:
         interactions: all data, with times.
         cut: the moment, in the unit of the times.
-        keep_all: keep all items, also those without an event before.
+        keep_all: keep all items, including those without an earlier event.
     """
     histories = timed(interactions)
     assert histories.times is not None
@@ -214,7 +214,7 @@ def before(interactions: Interactions, cut: Cut, *, keep_all: bool = False) -> I
 
 
 def earlier(interactions: Interactions, at: Any) -> tuple[Interactions, Cut]:
-    """What happened before a moment, and the moment in the unit of the times.
+    """The interactions before a moment, and the moment in the unit of the times.
 
     Args:
         interactions: all data, with times.
@@ -229,10 +229,10 @@ def earlier(interactions: Interactions, at: Any) -> tuple[Interactions, Cut]:
 
 
 def check_before(train: Interactions, cut: Cut) -> None:
-    """Check that nothing at or after a moment is in the training data.
+    """Check that the training data contain no events at or after a moment.
 
     Raises:
-        InputError: something is.
+        InputError: they do.
     """
     times = None if train.histories is None else train.histories.times
     if times is None:

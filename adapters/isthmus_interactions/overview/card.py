@@ -1,4 +1,4 @@
-"""What the model card of a recommender says."""
+"""Text of the model card of a recommender."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from isthmus.cards.words import Sections
 from isthmus_interactions.overview.held_out import FACT
 
 CALIBRATION = "calibration.json"
-"""Missing in bundles that were saved before there was one, or where too few users were held out."""
+"""The document is missing in older bundles, or if too few users were held out."""
 
 
 def measured(facts: Mapping[str, Any]) -> Measured | None:
     """The scores on the users whom ``fit`` held out, next to popularity.
 
     Args:
-        facts: of a manifest.
+        facts: facts of a manifest.
 
     Returns:
-        The scores; None if nobody was held out.
+        The scores; None if no users were held out.
     """
     kept = facts.get(FACT)
     if not isinstance(kept, dict) or not isinstance(kept.get("metric"), str):
@@ -49,11 +49,11 @@ def _remarks(kept: Mapping[str, Any], facts: Mapping[str, Any]) -> tuple[str, ..
 
 
 def sections(facts: Mapping[str, Any], documents: Mapping[str, str]) -> Sections:
-    """How the data were read, and what the calibration has seen.
+    """The rule for values, and the data of the calibration.
 
     Args:
-        facts: of a manifest.
-        documents: of the bundle by name.
+        facts: facts of a manifest.
+        documents: documents of the bundle by name.
 
     Returns:
         Paragraphs by their headings.

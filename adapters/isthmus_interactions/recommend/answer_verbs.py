@@ -75,13 +75,13 @@ class AnswerVerbs(FeatureVerbs):
             diversity: from 0 (best first) to 1 (as different from each other as possible). The items are chosen from
                 the 10 k best (at least 100) by maximal marginal relevance (``recommend/diversity.py``). They keep the
                 scores of the model, which then do not always decrease.
-            calibrated: also tell the chance of each item to be a hit, as ``answer.chances`` and as the column
-                ``chance`` of tables, and their sum as ``answer.expected_hits``. A hit is one of the items that were
-                hidden from a held-out user: in ``fit`` a fifth of a user's items, so that the chance is that of being
-                among the next items, a quarter as many as there are in the history. ``answer.too_little`` says why
-                there are no chances if the history is unlike those that were learnt from, and
-                ``recommender.calibration.seen`` what these were. Items of the history, and items that are ranked by
-                their features, have no chance. The ranking stays the same.
+            calibrated: also return the probability of each item to be a hit, as ``answer.chances`` and as the column
+                ``chance`` of tables, and their sum as ``answer.expected_hits``. A hit is one of the hidden items of a
+                held-out user: in ``fit`` a fifth of a user's items, so that the probability is that of being among the
+                next items, a quarter as many as in the history. If the history is unlike those of the calibration
+                (described by ``recommender.calibration.seen``), there are no probabilities, and ``answer.too_little``
+                gives the reason. Items of the history, and items that are ranked by their features, have no
+                probability. The ranking does not change.
 
         Returns:
             An answer for each history, best item first.
@@ -142,8 +142,8 @@ class AnswerVerbs(FeatureVerbs):
         """Write the best items for all users of the training data to a Parquet file: user, rank (from 1), item,
         score, and chance if ``calibrated``.
 
-        Users are processed in blocks, so that the answers are never in memory together. The file is written whole or
-        not at all, and replaces an older one.
+        Users are processed in blocks, so that the results are never in memory together. The file is written completely
+        or not at all, and replaces an older one.
 
         Args:
             path: path of the file.
@@ -255,18 +255,18 @@ class AnswerVerbs(FeatureVerbs):
         return self._engine.explain(self._engine.users([user]), item, k)
 
     def surprise(self, histories: Histories) -> list[npt.NDArray[np.float32]]:
-        """How unexpected each event of a history is to a ``sequence-recommender``, given those before it.
+        """The surprise of each event of a history under a ``sequence-recommender``, given the previous events.
 
         Args:
             histories: as for ``recommend``, in order.
 
         Returns:
             For each history one number for each of its known items, in order: −log of the probability of the item, in
-            nats; higher is more unexpected. NaN for the first item, and for those before the last ones that the model
-            reads. Their mean (``numpy.nanmean``) says how unusual a history is.
+            nats; higher is more unexpected. NaN for the first item, and for items before the last ones that the model
+            reads. Their mean (``numpy.nanmean``) measures how unusual a history is.
 
         Raises:
-            SettingError: a model that does not predict each item from those before it.
+            SettingError: a model that does not predict each item from the previous ones.
             InputError: a value that is not a history, or one without order.
         """
         return self._engine.surprise(self._batch(histories))
@@ -281,26 +281,26 @@ class AnswerVerbs(FeatureVerbs):
         exclude_seen: bool = False,
         seed: int = 0,
     ) -> list[list[list[Id]]]:
-        """What may come next: histories continued by a ``sequence-recommender``, one item after the other.
+        """Sample continuations of histories from a ``sequence-recommender``, item by item.
 
-        Each item is drawn with its probability, given the history and what was drawn before it; with
-        ``variational=True`` the code of the history is drawn, too. Many samples of the same history show how likely an
-        event is within the next steps, which the scores of the very next item do not say.
+        Each item is sampled with its probability, given the history and the items sampled before; with
+        ``variational=True`` the code of the history is sampled, too. Many samples of the same history show how likely
+        an event is within the next steps, which the scores of the next item do not show.
 
         Args:
-            histories: as for ``recommend``, in order; each with a known item at least.
-            steps: number of items that are drawn.
+            histories: as for ``recommend``, in order, each with at least one known item.
+            steps: number of items to sample.
             samples: number of continuations of each history.
-            temperature: divides the scores before the softmax: below 1 what is likely becomes likelier.
-            exclude_seen: draw no item twice, and none of the history.
+            temperature: divides the scores before the softmax; below 1, probable items become more probable.
+            exclude_seen: sample each item at most once, and no items of the history.
             seed: the same seed gives the same continuations on the same kind of device.
 
         Returns:
             For each history its continuations, and for each of these the ids of its items, in order.
 
         Raises:
-            SettingError: a model that does not predict each item from those before it, or that reads times; a value
-                out of its range.
+            SettingError: a model that does not predict each item from the previous ones, or that reads times; a value
+                out of range.
             InputError: a value that is not a history, or one without order or known items.
         """
         return self._engine.sample_futures(

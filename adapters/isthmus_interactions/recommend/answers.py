@@ -44,9 +44,9 @@ class Answer(RankedList[Result]):
             are shares of users.
         titles: titles of the items, None for items without one; if not given, all are None.
         kind: whether ids are numbers or text; by default determined from the ids.
-        chances: the chance of each item to be a hit, from 0 to 1, with ``calibrated=True``; None for items without one,
-            and None instead of the list otherwise.
-        too_little: why too little is known of the history to tell chances; empty if enough is known.
+        chances: probability of each item to be a hit, from 0 to 1, with ``calibrated=True``; None for items without
+            one, and None instead of the list otherwise.
+        too_little: reason why the history has no probabilities; empty otherwise.
     """
 
     ids: list[Id]
@@ -65,13 +65,13 @@ class Answer(RankedList[Result]):
             object.__setattr__(self, "titles", [None] * len(self.ids))
 
     def columns(self) -> tuple[Sequence[Any], ...]:
-        """Ids, scores and titles, and chances if they were asked for."""
+        """Ids, scores and titles, and probabilities if requested."""
         found = self.ids, self.scores, self.titles
         return found if self.chances is None else (*found, self.chances)
 
     @property
     def expected_hits(self) -> float | None:
-        """The expected number of hits among these items: the sum of their chances; None without chances."""
+        """The expected number of hits among these items, the sum of their probabilities; None without them."""
         told = [chance for chance in self.chances or [] if chance is not None]
         return None if self.chances is None or self.too_little else sum(told)
 
@@ -125,11 +125,11 @@ def result_types(kind: Kind | None, ids: Sequence[Id] = (), *, calibrated: bool 
 @brief
 @dataclass(frozen=True, eq=False)
 class Chances:
-    """The chances of the items of several answers.
+    """The hit probabilities of the items of several answers.
 
     Attributes:
-        values: from 0 to 1, NaN for none; shape (queries, k).
-        too_little: of each query, why too little is known of it; empty if enough is known.
+        values: probabilities from 0 to 1, NaN for none; shape (queries, k).
+        too_little: for each query, the reason why it has no probabilities; empty otherwise.
     """
 
     values: npt.NDArray[np.float64]
@@ -139,8 +139,8 @@ class Chances:
         """The attributes of one answer.
 
         Args:
-            place: the number of the query.
-            filled: which of the k places have an item.
+            place: number of the query.
+            filled: which of the k positions have an item.
         """
         told = [None if np.isnan(value) else float(value) for value in self.values[place][filled]]
         return {"chances": told, "too_little": self.too_little[place]}
@@ -155,7 +155,7 @@ class Questions:
         popular: whether the most popular items are the answer; None for never.
         ids: ids of the queries; None for histories, which are numbered.
         kind: type of these ids.
-        chances: the chances of the items, if they were asked for.
+        chances: the hit probabilities, if requested.
     """
 
     unknown: Sequence[list[Id]] | None = None

@@ -118,7 +118,7 @@ class RecommendationEngine:
         return to_answers(found, items, asked, self._fitted.titles)
 
     def _chances(self, calibration: Calibration, found: Neighbours, batch: HistoryBatch, inputs: Tensors) -> Chances:
-        """The chances of the items that were found, which depend on the best items of each history without filters."""
+        """The hit probabilities of items, which depend on the best items of each history without filters."""
         bags = batch.bags.to(self._fitted.device)
         seen = RowLists(bags.indices, bags.offsets)
         known = calibrated_items(self._fitted.model)
@@ -198,7 +198,7 @@ class RecommendationEngine:
         return Answer(ids, scores, batch.unknown[0], titles=titles, kind=fitted.adapter.items.kind)
 
     def surprise(self, batch: HistoryBatch) -> list[npt.NDArray[np.float32]]:
-        """How unexpected each event of the histories is; see ``Recommender.surprise``."""
+        """The surprise of each event of the histories; see ``Recommender.surprise``."""
         model = self._causal("how unexpected events are")
         tokens = require_tokens(self._inputs(batch), "a sequence model")
         found, lengths = surprise(model, tokens).numpy(), tokens.mask.sum(1).tolist()
@@ -209,7 +209,7 @@ class RecommendationEngine:
     def sample_futures(
         self, batch: HistoryBatch, steps: int, samples: int, *, temperature: float, exclude_seen: bool, seed: int
     ) -> list[list[list[Id]]]:
-        """What may come next; see ``Recommender.sample_futures``."""
+        """Sampled continuations of the histories; see ``Recommender.sample_futures``."""
         model, items = self._causal("what comes next"), self._fitted.adapter.items
         steps, samples = checked_k(steps, "steps"), checked_k(samples, "samples")
         exclude_seen = flag("exclude_seen", exclude_seen)
@@ -221,7 +221,7 @@ class RecommendationEngine:
         return [found[start : start + samples] for start in range(0, len(found), samples)]
 
     def _causal(self, asked: str) -> Autoencoder:
-        """The model, which must predict each item from those before it."""
+        """The model, which must predict each item from the previous ones."""
         model = self._fitted.model
         if not (isinstance(model, Autoencoder) and self._reads.length is not None):
             raise SettingError(
@@ -259,12 +259,12 @@ class RecommendationEngine:
 
     @property
     def _model(self) -> nn.Module:
-        """The model itself; one with a half-life is asked with weighed bags, see ``_read``."""
+        """The model itself; a model with a half-life gets weighted bags, see ``_read``."""
         model = self._fitted.model
         return model.model if isinstance(model, Recent) else model
 
     def _inputs(self, batch: HistoryBatch) -> Tensors:
-        """What the model reads of the histories, on its device."""
+        """The histories in the form that the model reads, on its device."""
         if not self._reads.order:
             return batch.bags.to(self._fitted.device)
         ordered = known_order(batch.ordered)
@@ -277,7 +277,7 @@ class RecommendationEngine:
         return all_rows(source_of(matrix, ordered, self._reads)).to(self._fitted.device)
 
     def _read(self, inputs: Tensors) -> Tensors:
-        """What the model itself reads of the inputs."""
+        """The inputs in the form that the inner model reads."""
         model = self._fitted.model
         return model.weighed(inputs) if isinstance(model, Recent) else inputs
 

@@ -51,7 +51,7 @@ def find_items(recommender: Recommender, text: str = "", k: int = 10) -> list[Fo
 
 
 class ItemFinder:
-    """``find_items`` for many texts: what does not depend on the text is computed once.
+    """``find_items`` for many texts: everything that does not depend on the text is computed once.
 
     Args:
         recommender: the recommender whose catalogue is searched.
@@ -83,7 +83,7 @@ class ItemFinder:
         return [self._found(row) for row in rows]
 
     def titled(self, title: str) -> Id | None:
-        """The item that has this title, the most popular one if there are several; case is ignored. None without."""
+        """The item with this title, ignoring case; the most popular one if there are several, None if there is none."""
         row = self._by_title.get(folded(title))
         return None if row is None else self._ids[row]
 
@@ -98,7 +98,7 @@ class ItemFinder:
         for row, (name, id_) in enumerate(zip(self._folded_names, self._folded_ids, strict=True)):
             if asked in (name, id_):
                 rank[row] = 0
-            # Looking for the words as parts first spares most names from being taken apart.
+            # Searching for the words as substrings first avoids splitting most names.
             elif words and all(word in name for word in words) and words <= set(_WORDS.findall(name)):
                 rank[row] = 1
             elif asked in name:

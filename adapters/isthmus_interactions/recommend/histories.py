@@ -95,7 +95,7 @@ def id_list(ids: Iterable[GivenId], vocabulary: Vocabulary) -> list[Id]:
     """The ids as a vocabulary holds them, or would. A string is one id, not a list of letters.
 
     Raises:
-        InputError: a single id, or something that can be no id.
+        InputError: a single id, or an invalid id.
     """
     if is_single(ids):
         raise InputError(f"id {ids!r} instead of several", expected="a list of ids", remedy=f"write [{ids!r}]")
@@ -120,7 +120,7 @@ class _Read:
 
 @dataclass(frozen=True)
 class _Held:
-    """One history as the catalogue holds its ids: the distinct ones with their weights, and all events in order."""
+    """One history with ids of the catalogue: distinct ids with their weights, and all events in order."""
 
     weights: dict[Id, float]
     events: list[Id]
@@ -132,7 +132,7 @@ def _rows_and_weights(history: History, items: Vocabulary, asked: AskedTimes) ->
 
 
 def _known(history: History, items: Vocabulary) -> _Read | None:
-    """A list of ids without times that are all known, which most histories are; None for any other."""
+    """Fast path for most histories, lists of known ids without times; None for all others."""
     given = history.tolist() if isinstance(history, np.ndarray) else history
     places = items.exact(given) if isinstance(given, list | tuple) else None
     if places is None:

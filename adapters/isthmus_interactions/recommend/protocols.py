@@ -48,7 +48,7 @@ class AskedFold:
         protocol: description of the protocol.
         remarks: what was left out, and other remarks on the scores.
         seen: whether items of the history are "masked" or "kept".
-        apart: events to find of users who are new after the cut of a temporal split, if they are kept apart.
+        apart: events to find of users who are new after the cut of a temporal split, if they are kept separate.
     """
 
     fold: FoldIn
@@ -82,7 +82,7 @@ class Protocol:
         return self.seen or ("kept" if isinstance(self.split, str) and self.split == "sessions" else "masked")
 
     def check(self) -> None:
-        """Refuse what does not fit each other. Raises SettingError."""
+        """Check that the options are consistent. Raises SettingError."""
         named = sorted({*SPLITS, *ALIASES, *PROTOCOLS})
         if self.split is not None and not (isinstance(self.split, str) and self.split in named):
             raise SettingError(

@@ -1,4 +1,4 @@
-"""Evaluation of a recommender along one clock: what happened after a moment, with what was known before each event."""
+"""Temporal evaluation of a recommender: on the events after a moment, with the earlier events as histories."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ BEFORE = "before"
 """Key in the facts of a bundle: the moment before which it was trained."""
 
 SHARE = 0.9
-"""Share of the events before the cut, if nobody names a moment."""
+"""Default share of the events before the cut."""
 
 
 @dataclass(frozen=True)
@@ -56,7 +56,7 @@ def clocked(
         at: the moment; None for the one before which the recommender was trained.
         target: "last" or "successive".
         seen: "masked" or "kept".
-        sessions: only users of whom nothing is known before the moment: each row is a session of its own.
+        sessions: only use users without events before the moment, because each user is a session.
 
     Returns:
         The folds over the catalogue of ``fitted``.
@@ -138,7 +138,7 @@ def _cut(fitted: FittedRecommender, known: OrderedHistories, trained: Any, at: A
 
 
 def _with_training(fitted: FittedRecommender, test: Interactions, cut: Cut) -> Interactions:
-    """The test data, with the training events of users of whom the test data know nothing before the cut."""
+    """The test data, with the training events of users who have no test data before the cut."""
     histories, told = timed(test), fitted.histories
     rows = translate(test.users, fitted.adapter.users)
     assert histories.times is not None

@@ -17,11 +17,11 @@ from isthmus_interactions.files.columns import is_column
 from isthmus_interactions.recommend.histories import id_list
 
 TITLES = ("title", "name", "booktitle", "movietitle", "producttitle", "itemname", "productname")
-"""Names of a column of titles, after case, underscores and hyphens are taken away."""
+"""Names of a column of titles, without case, underscores and hyphens."""
 
 AUTHORS = "authors"
 LOOKED_AT = 1000
-"""Rows that tell which column holds the ids, where names do not."""
+"""Number of rows for finding the column of ids if its name is not recognised."""
 
 logger = logging.getLogger(__name__)
 
@@ -30,7 +30,7 @@ def known_titles(titles: Any, items: Vocabulary) -> dict[Id, str]:
     """The titles of items in the vocabulary, by their ids there.
 
     Raises:
-        InputError: no mapping of ids to titles; a series of pandas is one.
+        InputError: not a mapping from ids to titles (or a pandas series).
     """
     if callable(getattr(titles, "to_dict", None)):
         titles = titles.to_dict()
@@ -52,7 +52,7 @@ def read(
         items: the vocabulary of items.
         id: the column of ids; its number, counted from 1, in a file without names.
         title: the column of titles, likewise.
-        beside: how the file of interactions is written, which counts as far as it fits.
+        beside: options of the file of interactions, used as far as they fit.
 
     Returns:
         Titles by id.
@@ -76,8 +76,7 @@ def read(
 
 
 def _columns(table: FileTable, items: Vocabulary, id_: str | None, title: str | None) -> tuple[str, str]:
-    """The columns of ids and of titles as they were named, or by their usual names, or else by what they hold, which is
-    logged."""
+    """The columns of ids and titles as given, or by their usual names, or else by their content, which is logged."""
     header = table.header
     for named in (id_, title):
         if named is not None:

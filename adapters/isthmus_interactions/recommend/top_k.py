@@ -79,7 +79,7 @@ class TopItems:
         return Neighbours(rows, scores)
 
     def _rank_in_parts(self, inputs: Tensors, k: int, exclude: RowLists | None, allow: Allow) -> Neighbours:
-        """Score every item, for some sequences at a time."""
+        """Score every item, in blocks of sequences."""
         found, device = [], inputs.device
         for start in range(0, inputs.size, AT_A_TIME):
             some = torch.arange(start, min(inputs.size, start + AT_A_TIME), device=device)
@@ -90,8 +90,8 @@ class TopItems:
         return Neighbours(torch.cat([one.rows for one in found]), torch.cat([one.scores for one in found]))
 
     def _queries(self, inputs: Tensors) -> Float[Tensor, "batch hidden_plus_one"]:
-        """What the index of items is asked with; sequences are processed some at a time, because their states at all
-        steps are large."""
+        """The queries for the index of items; sequences are processed in blocks, because their states at all steps are
+        large."""
         assert self._network is not None
         if isinstance(inputs, Bags):
             return self._network.readout.queries(self._network.prepare(inputs))

@@ -1,1 +1,1 @@
-"""The report on a recommender: how good it is for whom, and what is wrong with the test."""
+"""The report on a recommender: its quality for groups of users and items, and problems of the test data."""

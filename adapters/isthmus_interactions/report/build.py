@@ -36,7 +36,7 @@ ORDER = ("fault", "note", "ok")
 
 @dataclass(frozen=True)
 class Asked:
-    """How a report is made; see ``Recommender.report``."""
+    """Options of a report; see ``Recommender.report``."""
 
     k: int
     protocol: Protocol
@@ -52,7 +52,7 @@ def built(
         fitted: the recommender.
         engine: ranks with it.
         test: events, as ``Interactions.read`` accepts them.
-        asked: how the report is made.
+        asked: options of the report.
         reading: how to read ``test`` if it differs from the training data.
 
     Returns:
@@ -113,7 +113,7 @@ def _facts(fitted: FittedRecommender, users: int, wanted: int, k: int, split: st
 
 
 def _of_model(fitted: FittedRecommender, scores: Measured, users: int, k: int, people: Sequence[Slice]) -> list[Check]:
-    """Verdicts on the model; popularity is not compared with itself."""
+    """Checks of the model; popularity is not compared with itself."""
     size = checks.enough_users(users)
     if fitted.builder == "popularity":
         return [size]

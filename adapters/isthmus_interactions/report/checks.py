@@ -1,4 +1,4 @@
-"""Verdicts on a test and on a model: what is compared, and from when on it is a fault."""
+"""Checks of test data and of a model, with the limits from which a result is a fault."""
 
 from __future__ import annotations
 
@@ -11,34 +11,33 @@ from isthmus_interactions.report.intervals import Estimate
 Level = Literal["ok", "note", "fault"]
 
 SHARE = 0.01
-"""A larger share of the test that was trained on, or known before it happened, is a fault."""
+"""Maximum share of test data that were trained on, or are earlier than training data, without a fault."""
 
 FEW_USERS = 100
-"""Intervals of fewer users are wide."""
+"""Number of users below which intervals are wide."""
 
 UNKNOWN = 0.1
-"""A larger share of interactions with items that the model does not have is a fault."""
+"""Maximum share of interactions with items unknown to the model without a fault."""
 
 COVERED = 0.05
-"""Fewer than this share of the items that could be answered is little."""
+"""Share of the possible items below which coverage is low."""
 
 ALIKE = 0.8
-"""Answers that share so large a part of what those of popularity share are the same for all."""
+"""Overlap of recommendations relative to popularity, above which they count as the same for all users."""
 
 PROMISES = 0.2
-"""A larger relative difference between promised and found hits is a fault."""
+"""Maximum relative difference between predicted and observed hits without a fault."""
 
 
 @brief
 @dataclass(frozen=True)
 class Check:
-    """One verdict.
+    """The result of one check.
 
     Attributes:
-        name: of the check.
-        level: ``ok``, ``note`` (worth knowing) or ``fault`` (scores mean something else than they seem to, or the model
-            is not worth using).
-        text: the verdict with its numbers.
+        name: name of the check.
+        level: ``ok``, ``note`` (worth knowing) or ``fault`` (scores are misleading, or the model is not worth using).
+        text: the result with its numbers.
         numbers: the same numbers.
     """
 
@@ -94,7 +93,7 @@ def time_leak(early: int, own: int, events: int | None) -> Check:
 
 
 def trained_users(known: int, users: int, split: str) -> Check:
-    """Test users who were trained on, where the protocol is for new users."""
+    """Test users who were trained on, if the protocol is for new users."""
     numbers = {"users": users, "trained_on": known}
     told = f"{known:,} of {users:,} test users are in the training data"
     if split != "users" or not known:
@@ -104,13 +103,13 @@ def trained_users(known: int, users: int, split: str) -> Check:
 
 
 def twins(same: int, users: int, usual: float, fewest: int) -> Check:
-    """Test users whose items are exactly those of a training user of another id.
+    """Test users with exactly the same items as a training user with another id.
 
     Args:
         same: number of such users.
         users: number of users with enough items.
-        usual: the share of training users who have such a twin among themselves: by chance, in a small catalogue.
-        fewest: how many items are enough.
+        usual: share of training users with such a twin among the training users, by chance in a small catalogue.
+        fewest: minimum number of items.
     """
     numbers = {"users": users, "twins": same, "usual_share": usual}
     told = f"{same:,} of {users:,} test users with {fewest} items or more have exactly those of another training user"
@@ -123,9 +122,9 @@ def duplicates(exact: int | None, merged: int, rows: int) -> Check:
     """Rows of the test that occur more than once.
 
     Args:
-        exact: events of the same user, item and time as another one; None without times.
-        merged: rows of the same user and item as another one.
-        rows: all rows.
+        exact: number of events with the same user, item and time as another one; None without times.
+        merged: number of rows with the same user and item as another one.
+        rows: number of rows.
     """
     numbers = {"rows": rows, "exact": exact, "same_user_and_item": merged}
     if exact is not None and exact > SHARE * rows:
@@ -142,7 +141,7 @@ def duplicates(exact: int | None, merged: int, rows: int) -> Check:
 
 
 def unknown_items(lost: int, pairs: int) -> Check:
-    """Interactions with items that the model does not have and so can never recommend."""
+    """Interactions with items that are unknown to the model, which it can never recommend."""
     numbers = {"pairs": pairs, "with_unknown_items": lost}
     told = f"{lost:,} of {pairs:,} interactions of the test are with items that the model does not have"
     if lost <= UNKNOWN * pairs:
@@ -175,14 +174,14 @@ def better_than(name: str, metric: str, difference: Estimate, own: Estimate, oth
 
 
 def variety(answered: int, possible: int, shared: float, by_popularity: float, k: int) -> Check:
-    """How many different items are recommended, and how much alike the answers are.
+    """The number of different recommended items, and the overlap of recommendations.
 
     Args:
-        answered: different items among the answers to all users.
-        possible: as many as there could be: all items, or k for each user.
-        shared: number of items that the answers to two users have in common, in the mean.
+        answered: number of different items recommended to all users.
+        possible: maximum of this number: all items, or k for each user.
+        shared: mean number of common items in the recommendations for two users.
         by_popularity: the same for popularity.
-        k: length of the answers.
+        k: length of the rankings.
     """
     numbers = {"answered": answered, "possible": possible, "shared": shared, "shared_by_popularity": by_popularity}
     told = (
@@ -212,15 +211,15 @@ def behind(parts: list[str]) -> Check:
 
 
 def kept_promises(promised: float, found: float, difference: float, error: float, ece: float, hit: str) -> Check:
-    """Whether as many hits came as the calibrated answers had promised.
+    """Whether the numbers of hits match the predicted probabilities.
 
     Args:
-        promised: mean number of hits of a list by its chances.
-        found: mean number of its hits.
-        difference: mean of promised less found hits of each user.
+        promised: mean predicted number of hits per list.
+        found: mean observed number of hits per list.
+        difference: mean difference between predicted and observed hits per user.
         error: standard error of that mean.
         ece: expected calibration error.
-        hit: what counted as a hit where the chances were learnt.
+        hit: definition of a hit in the calibration.
     """
     numbers = {"promised": promised, "found": found, "expected_calibration_error": ece}
     told = f"{promised:.2f} hits of a list were promised and {found:.2f} found, with a calibration error of {ece:.3f}"

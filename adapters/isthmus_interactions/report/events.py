@@ -1,4 +1,4 @@
-"""What a test shares with the training data: pairs, times, users, and rows that repeat."""
+"""Compares test data with the training data: common pairs, times, users, and repeated rows."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from isthmus_interactions.report.checks import Check
 from isthmus_interactions.vocabularies import translate
 
 FEWEST = 5
-"""Users with fewer items may well have the same ones."""
+"""Minimum number of items of a user; users with fewer may have the same items by chance."""
 
 
 def checked_events(fitted: FittedRecommender, test: Interactions, split: str) -> list[Check]:
@@ -23,11 +23,11 @@ def checked_events(fitted: FittedRecommender, test: Interactions, split: str) ->
 
     Args:
         fitted: the recommender.
-        test: the test as it was read, over vocabularies of its own.
+        test: the test data as read, over their own vocabularies.
         split: the protocol of the evaluation.
 
     Returns:
-        The verdicts.
+        The results of the checks.
     """
     over = test.with_items(fitted.adapter.items, log=False)
     rows = translate(test.users, fitted.adapter.users)

@@ -1,4 +1,4 @@
-"""Means over users with intervals, by resampling the users."""
+"""Means over users with bootstrap intervals."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ import numpy.typing as npt
 Values = npt.NDArray[np.float64]
 
 LEVEL = 0.95
-"""The share of intervals that contain the mean of all users there might be."""
+"""The confidence level of the intervals."""
 
 AT_A_TIME = 50
 MOST_DRAWN = 20_000_000
-"""Number of users that are drawn in all; with many users, fewer samples are enough."""
+"""Maximum total number of drawn users; with many users, fewer samples are enough."""
 
 FEWEST_SAMPLES = 200
 
@@ -75,7 +75,7 @@ def estimates(values: Mapping[str, Values], samples: int, generator: np.random.G
 def _estimate(values: Values, drawn: Values) -> Estimate:
     if not len(values):
         return Estimate(np.nan, np.nan, np.nan, 0)
-    # A sample may hold none of few users.
+    # With few users, a sample may contain no user who counts.
     drawn = drawn[~np.isnan(drawn)]
     low, high = np.quantile(drawn, [(1 - LEVEL) / 2, (1 + LEVEL) / 2]) if len(drawn) else (np.nan, np.nan)
     return Estimate(float(values.mean()), float(low), float(high), len(values))

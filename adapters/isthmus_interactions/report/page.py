@@ -1,4 +1,4 @@
-"""The page of a report: one HTML file without scripts, with its pictures inside."""
+"""The HTML page of a report: one file with embedded pictures and without scripts."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def page(tables: Mapping[str, Sequence[Mapping[str, Any]]], panels: Sequence[Pan
     Args:
         tables: rows of each table, by its title.
         panels: pictures, which are left out without Matplotlib.
-        values: whatever else the template shows.
+        values: further values for the template.
     """
     try:
         picture, missing = Markup(svg(drawn(panels))), ""

@@ -1,4 +1,4 @@
-"""Promised and real chances of a hit, for a recommender with a calibration."""
+"""Predicted and observed probabilities of a hit, for a recommender with a calibration."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ from isthmus_interactions.splits import FoldIn
 
 @dataclass(frozen=True)
 class Promised:
-    """What became of promises.
+    """Predicted and observed hits.
 
     Attributes:
-        groups: recommended items in groups by the promised chance.
-        check: the verdict.
+        groups: recommended items in groups by the predicted probability.
+        check: the result of the check.
     """
 
     groups: list[Group]
@@ -47,7 +47,7 @@ class Promised:
 
 
 def promised(fitted: FittedRecommender, fold: FoldIn, k: int) -> Promised | None:
-    """Compare the chances that a recommender tells with what happened to its best items.
+    """Compare the predicted hit probabilities of the best items with the observed hits.
 
     Args:
         fitted: the recommender.
@@ -55,7 +55,7 @@ def promised(fitted: FittedRecommender, fold: FoldIn, k: int) -> Promised | None
         k: length of the rankings.
 
     Returns:
-        The groups and the verdict; None without a calibration, or without users whose chances it tells.
+        The groups and the check; None without a calibration, or without users who get probabilities.
     """
     calibration = fitted.calibration
     if calibration is None or calibrated_items(fitted.model) is not None:

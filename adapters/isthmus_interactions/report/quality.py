@@ -26,9 +26,10 @@ class Measured:
     Attributes:
         rankers: the model and the baselines.
         recall, ndcg: names of the metrics.
-        estimates: for each ranker, metric and slice; of a baseline also the differences, as metric ``"model ahead"``.
-        answered: the number of different items that each ranker answers.
-        shared: the mean number of items that its answers to two users have in common.
+        estimates: an estimate for each ranker, metric and slice; for baselines also the differences, as the metric
+            ``"model ahead"``.
+        answered: number of different items that each ranker recommends.
+        shared: mean number of common items in the recommendations for two users.
     """
 
     rankers: Sequence[str]
@@ -39,7 +40,7 @@ class Measured:
     shared: Mapping[str, float]
 
     def of(self, ranker: str, metric: str, part: str = "") -> Estimate:
-        """One score of a ranker, of everybody or of a slice."""
+        """One score of a ranker, for all users or for a slice."""
         return self.estimates[ranker, metric, part]
 
 
@@ -55,13 +56,13 @@ def measured(
     """Measure rankings of the same users.
 
     Args:
-        ranked: rankings of the model and of the baselines, by name; of the same rows.
+        ranked: rankings of the model and the baselines by name, for the same rows.
         held_out: the items to find.
         trained: the training data, in which popularity is counted.
         users: slices of the ranked rows.
-        items: slices of the items, of which recall is measured.
+        items: slices of the items, for which recall is measured.
         samples: number of bootstrap samples.
-        generator: draws them.
+        generator: random generator of the samples.
 
     Returns:
         The scores.
@@ -119,7 +120,7 @@ def _shared(found: Rankings, width: int) -> float:
 
 
 def _recall_of(found: Rankings, held_out: Csr, part: Slice) -> Values:
-    """For each user, the share of their held-out items of a slice that are among the answers."""
+    """For each user, the share of held-out items of a slice that were recommended."""
     inside = np.zeros(held_out.shape[1] + 1, bool)  # the last one is for answers that are missing
     inside[part.rows] = True
     hits = (found.judged.hits.numpy() & inside[found.answers.numpy()]).sum(1)

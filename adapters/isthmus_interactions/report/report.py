@@ -1,4 +1,4 @@
-"""The report on a recommender: scores, slices and verdicts, as tables, as a document and as a page."""
+"""The report on a recommender: scores, slices and checks, as tables, as a document and as a page."""
 
 from __future__ import annotations
 
@@ -25,18 +25,18 @@ ENDINGS = (".html", ".htm", ".json")
 
 @dataclass(frozen=True, eq=False, repr=False)
 class QualityReport:
-    """What a test says about a recommender.
+    """Results of a test of a recommender.
 
     Attributes:
         facts: the model, the training data and the test; JSON values.
         protocol: how histories and items to find were chosen.
         remarks: what was left out.
-        checks: the verdicts; faults first.
+        checks: results of the checks; faults first.
         scores: a row for the model and for each baseline, with 95 % intervals of means over users; higher is better.
         users: the same by the length of the history.
         items: recall by the popularity of the items to find.
         panels: pictures.
-        calibration: promised and real chances of a hit, if the bundle promises any.
+        calibration: predicted and observed hit probabilities, if the bundle has a calibration.
     """
 
     facts: Mapping[str, Any]
@@ -57,12 +57,12 @@ class QualityReport:
 
     @property
     def faults(self) -> list[Check]:
-        """The verdicts that are faults."""
+        """The checks that found a fault."""
         return [check for check in self.checks if check.level == "fault"]
 
     @property
     def verdict(self) -> str:
-        """How many faults there are, in words."""
+        """The number of faults in words."""
         return counted(len(self.faults), "fault") if self.faults else "no fault"
 
     @property
@@ -110,7 +110,7 @@ class QualityReport:
             The path.
 
         Raises:
-            InputError: another ending, or no file can be written there.
+            InputError: another extension, or the path is not writable.
         """
         path = path_of("path", path)
         check_ending(path)

@@ -1,4 +1,4 @@
-"""Which users and which items a score is split by."""
+"""Slices of users and items for which scores are reported separately."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from isthmus_interactions.csr import Ints
 
 USERS = ("few", "some", "many")
 FIRST, SECOND = 0.5, 0.9
-"""Popular items have so large a share of all interactions, and popular and medium ones together so much."""
+"""Shares of all interactions for popular items, and for popular and medium items together."""
 
 
 @dataclass(frozen=True, eq=False)

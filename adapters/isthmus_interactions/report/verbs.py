@@ -28,12 +28,13 @@ class ReportVerbs(AnswerVerbs):
         samples: int = 1000,
         **reading: Unpack[Reading],
     ) -> QualityReport:
-        """Report how good the recommender is for whom, beside popularity, and what is wrong with it or with the test.
+        """Report the quality of the recommender for groups of users and items, and problems of the model or the test.
 
-        Scores come with intervals and are split by users (few, some, many interactions) and by items (popular, medium,
-        rare, new). Verdicts: test pairs that were trained on, test events from before the end of the training data,
-        users who were trained on under the same or another id, repeated rows, items that the model does not have, a
-        model that is no better than popularity (of everything, of the last week or month), and little variety.
+        Scores have intervals and are split by users (few, some, many interactions) and by items (popular, medium, rare,
+        new), and compared with popularity. Checks look for test pairs that were trained on, test events from before the
+        end of the training data, users who were trained on under the same or another id, repeated rows, items unknown
+        to the model, a model that is no better than popularity (of all time, of the last week or month), and low
+        variety.
 
         Args:
             test: later or held-out events: a file, a data frame, a matrix or arrays, as for ``evaluate``.

@@ -1,1 +1,1 @@
-"""What a recommender answers over HTTP and to agents."""
+"""Requests and responses of a recommender over HTTP and for agents."""

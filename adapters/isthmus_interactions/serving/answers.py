@@ -1,4 +1,4 @@
-"""The answers of a recommender to checked requests, as JSON documents."""
+"""Responses of a recommender to validated requests, as JSON documents."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ from isthmus_interactions.serving.requests import (
 )
 
 REASONS = 3
-"""Items of the history that are told for each recommendation with ``explain``."""
+"""Number of history items that explain each recommendation with ``explain``."""
 
 MOST_EXPLAINED = 100
-"""Recommendations that one request may ask to explain."""
+"""Maximum number of explained recommendations per request."""
 
 
 class RecommenderAnswers:
-    """Answers requests by a recommender; every score is the one that the recommender gives.
+    """Answers requests with the results of a recommender, including its scores.
 
     Args:
         recommender: a fitted recommender.
@@ -110,7 +110,7 @@ class RecommenderAnswers:
         return {"items": [self._entry(id_) | {"score": finite(score)} for id_, score in found]}
 
     def explain(self, request: Explain) -> Document:
-        """How much each item of a history adds to the score of an item."""
+        """The contribution of each item of a history to the score of an item."""
         return _listed(self._explained(request, self._id(request.item), request.k))
 
     def similar(self, request: Similar) -> Document:
@@ -129,7 +129,7 @@ class RecommenderAnswers:
 
     def find(self, request: Find) -> Document:
         """Items by their titles, best matches first."""
-        # While somebody types, similar titles would take too long to find in a large catalogue.
+        # In a large catalogue, finding similar titles takes too long while the user types.
         found = self.finder.find(request.text, request.k, similar=len(self._recommender.adapter.items) <= SEARCHED)
         return {"items": [one._asdict() for one in found]}
 
@@ -147,14 +147,14 @@ class RecommenderAnswers:
         return [self._id(one) for one in given]
 
     def _id(self, given: Any) -> Any:
-        """The id itself, or that of the item with this title; what is neither stays as it is."""
+        """The id itself, or that of the item with this title; other values are unchanged."""
         if isinstance(given, str) and given not in self._recommender.adapter.items:
             found = self.finder.titled(given)
             return given if found is None else found
         return given
 
     def _understood(self, history: Sequence[Entry]) -> list[dict[str, Any]]:
-        """The known items of a history, as it was read."""
+        """The known items of a history, as it was interpreted."""
         items = self._recommender.adapter.items
         ids = [self._id(one[0] if isinstance(one, tuple) else one) for one in history]
         return [self._entry(items.held(id_)) for id_ in dict.fromkeys(ids) if id_ in items]
@@ -164,7 +164,7 @@ class RecommenderAnswers:
 
 
 SEARCHED = 200_000
-"""Size of a catalogue up to which similar titles are found while somebody types."""
+"""Maximum size of a catalogue for finding similar titles while the user types."""
 
 
 def _listed(answer: Answer) -> Document:

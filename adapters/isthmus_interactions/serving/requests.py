@@ -1,4 +1,4 @@
-"""What is asked of a recommender, checked."""
+"""Validated requests to a recommender."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""Stores of interactions: events from files to mapped arrays, without ever holding all of them."""
+"""Stores of interactions: converts events in files to memory-mapped arrays without loading all of them."""

@@ -1,4 +1,4 @@
-"""Arrays of a store are looked at, block by block, before compiled code follows them."""
+"""Checks the arrays of a store, block by block, before compiled code uses them."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ Array = npt.NDArray[Any]
 
 
 def check_ends(ends: Array, rows: int, entries: int, name: str) -> Ends:
-    """The ends of rows, if they rise from 0 to the number of entries.
+    """Check that the offsets of rows ascend from 0 to the number of entries.
 
     Args:
-        ends: where the entries of each row start and, after the last row, their end.
-        rows: that there are.
-        entries: that there are.
-        name: for messages.
+        ends: start of the entries of each row and, after the last row, their end.
+        rows: number of rows.
+        entries: number of entries.
+        name: name of the array, for messages.
 
     Raises:
         BundleError: they do not.
@@ -35,17 +35,17 @@ def check_ends(ends: Array, rows: int, entries: int, name: str) -> Ends:
 
 
 def check_items(items: Array, ends: Ends, width: int, name: str, *, distinct: bool) -> npt.NDArray[np.int32]:
-    """The columns of entries, if all of them are there, and where they are to be distinct, ascending in each row.
+    """Check that the columns of entries exist and, if they must be distinct, ascend in each row.
 
     Args:
         items: column of each entry.
-        ends: of the rows.
+        ends: offsets of the rows.
         width: number of columns.
-        name: for messages.
-        distinct: whether a row has each column once.
+        name: name of the array, for messages.
+        distinct: whether a row has each column at most once.
 
     Raises:
-        BundleError: they are not.
+        BundleError: they do not.
     """
     if items.dtype != np.int32 or items.ndim != 1:
         raise BundleError(f"{name} is {items.dtype} of {items.ndim} dimensions", expected="int32 of one")
@@ -59,12 +59,12 @@ def check_items(items: Array, ends: Ends, width: int, name: str, *, distinct: bo
 
 
 def check_values(values: Array, count: int, name: str) -> npt.NDArray[np.float32]:
-    """The values of entries, if they are finite and above 0.
+    """Check that the values of entries are finite and above 0.
 
     Args:
-        values: of the entries.
-        count: of entries.
-        name: for messages.
+        values: values of the entries.
+        count: number of entries.
+        name: name of the array, for messages.
 
     Raises:
         BundleError: they are not.
@@ -79,12 +79,12 @@ def check_values(values: Array, count: int, name: str) -> npt.NDArray[np.float32
 
 
 def check_times(times: Array, ends: Ends, name: str) -> Array:
-    """The times of events, if they are finite and ascending in each row.
+    """Check that the times of events are finite and ascend in each row.
 
     Args:
-        times: of the events.
-        ends: of the rows.
-        name: for messages.
+        times: times of the events.
+        ends: offsets of the rows.
+        name: name of the array, for messages.
 
     Raises:
         BundleError: they are not.
@@ -106,7 +106,7 @@ def _overlapping(count: int) -> Iterator[slice]:
 
 
 def _check_falls(falls: npt.NDArray[np.bool_], start: int, ends: Ends, said: str) -> None:
-    """An entry that is not above the one before must be the first of its row."""
+    """Check that entries that are not above the previous one are the first of their row."""
     places = np.flatnonzero(falls) + start + 1
     if not np.array_equal(ends[np.searchsorted(ends, places)], places):
         raise BundleError(said, remedy="make the store again")

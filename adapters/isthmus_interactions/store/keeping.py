@@ -1,4 +1,4 @@
-"""Columns that grow in files while events are read, and what is needed to go on after an interruption."""
+"""Columns that grow in files while events are read, with their state for resuming after an interruption."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from isthmus_interactions.files.growing_array import Array
 from isthmus_interactions.files.ids import Coded, IdColumn
 
 WAITING = 1 << 23
-"""Rows whose ids are held before they are numbered; numbering costs a look at all ids that are known."""
+"""Rows whose ids are buffered before they are numbered, because numbering has to search all known ids."""
 
 WAITING_BYTES = 256 << 20
 """The same for the bytes of their ids."""
@@ -28,8 +28,8 @@ class SpilledArray:
 
     Args:
         path: path of the file.
-        dtype: of the numbers that are there already; None for none.
-        count: how many of them count.
+        dtype: type of the existing numbers; None if there are none.
+        count: number of valid existing numbers.
     """
 
     def __init__(self, path: Path, dtype: str | None = None, count: int = 0) -> None:
@@ -46,7 +46,7 @@ class SpilledArray:
             self._dtype = values.dtype
         if self._file is None:
             self._file = self._path.open("r+b" if self._count else "w+b")
-            # What was written after the last checkpoint is written again.
+            # Numbers written after the last checkpoint are overwritten.
             self._file.truncate(self._count * self._dtype.itemsize)
             self._file.seek(0, os.SEEK_END)
         self._file.write(np.ascontiguousarray(values, self._dtype).view(np.uint8).data)
@@ -64,21 +64,21 @@ class SpilledArray:
         return np.asarray(mapped)
 
     def flush(self) -> None:
-        """Hand all of it to the system."""
+        """Flush the file."""
         if self._file is not None:
             self._file.flush()
 
     def state(self) -> dict[str, Any]:
-        """Where the numbers are, as JSON."""
+        """The location of the numbers, as JSON."""
         self.flush()
         return {"file": self._path.name, "dtype": None if self._dtype is None else self._dtype.str, "count": len(self)}
 
 
 class Scratch:
-    """The folder of what is being read.
+    """The folder for data that are being read.
 
     Args:
-        folder: that exists.
+        folder: an existing folder.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -95,17 +95,17 @@ class Scratch:
                 return SpilledArray(path)
 
     def again(self, state: Mapping[str, Any]) -> SpilledArray:
-        """A column as it was when its state was told."""
+        """A column restored from its state."""
         return SpilledArray(self.folder / state["file"], state["dtype"], state["count"])
 
 
 class SpilledIds:
-    """The ids of a column: the distinct ones in memory, which of them each row has in a file.
+    """The ids of a column: distinct ids in memory, and the codes of all rows in a file.
 
     Args:
-        name: of the column.
-        text: whether it comes from files of text.
-        codes: holds the number of the id of each row.
+        name: name of the column.
+        text: whether it comes from text files.
+        codes: container for the codes of the rows.
     """
 
     def __init__(self, name: str, *, text: bool, codes: SpilledArray) -> None:
@@ -154,7 +154,7 @@ class SpilledIds:
         return None if codes is None else Coded(codes, self._ids, self._text)
 
     def save(self, path: Path) -> dict[str, Any]:
-        """Write the ids to an Arrow file, and tell the rest as JSON."""
+        """Write the ids to an Arrow file, and return the rest as JSON."""
         self._number()
         if self._ids is not None:
             table = pa.table({"id": self._ids})
@@ -163,15 +163,14 @@ class SpilledIds:
         return {"codes": self._codes.state(), "ids": path.name, "words": sorted(self.missing_words)}
 
     def restore(self, state: Mapping[str, Any], folder: Path) -> None:
-        """Take what ``save`` wrote; the codes are given to the constructor."""
+        """Restore what ``save`` wrote; the codes are passed to the constructor."""
         self.missing_words.update(state["words"])
         if state["codes"]["count"]:
             with pa.OSFile(str(folder / state["ids"])) as file:
                 self._ids = pa.ipc.open_file(file).read_all()["id"].combine_chunks()
 
     def _number(self) -> None:
-        """Give the ids that wait their numbers: those that are known keep theirs, as the order is that of their first
-        appearance."""
+        """Number the buffered ids in the order of first appearance; known ids keep their numbers."""
         if not self._waiting:
             return
         known = 0 if self._ids is None else len(self._ids)

@@ -11,7 +11,8 @@
       events.items.npy
       events.times.npy       int64 or float64, ascending for each user, if times are known
 
-Arrays are mapped: opening a store reads its files once, to check them, and holds the ids and 16 bytes a user.
+Arrays are memory-mapped: opening a store reads its files once to check them, and keeps the ids and 16 bytes per user in
+memory.
 """
 
 from __future__ import annotations
@@ -41,7 +42,7 @@ from isthmus_interactions.ordered_histories import OrderedHistories
 MANIFEST = "store.json"
 FORMAT = 1
 MOST_BYTES = 1 << 20
-"""Of a manifest."""
+"""Maximum bytes of a manifest."""
 
 PAIRS, EVENTS = "pairs", "events"
 IDS = ("users.arrow", "items.arrow")
@@ -49,15 +50,15 @@ IDS = ("users.arrow", "items.arrow")
 
 @dataclass(frozen=True)
 class Manifest:
-    """What a store says of itself.
+    """The description of a store.
 
     Attributes:
-        users: their number.
-        items: their number.
-        pairs: the number of users and items that go together.
-        events: the number of events in order; None if the order is unknown.
-        unit: what times count; None without times.
-        report: what became of the rows that were read, as JSON.
+        users: number of users.
+        items: number of items.
+        pairs: number of pairs of user and item.
+        events: number of events in order; None if the order is unknown.
+        unit: unit of the times; None without times.
+        report: report of the rows that were read, as JSON.
         files: size and SHA-256 of every other file.
     """
 
@@ -99,11 +100,11 @@ class Manifest:
 
 
 class StoreWriter:
-    """Writes the arrays of a store, some users after the others.
+    """Writes the arrays of a store in blocks of users.
 
     Args:
-        folder: that exists.
-        events: how many rows the matrix is made of.
+        folder: an existing folder.
+        events: number of rows from which the matrix is built.
     """
 
     def __init__(self, folder: Path, events: int) -> None:
@@ -144,7 +145,7 @@ class StoreWriter:
             self._unit = histories.unit
 
     def close(self, report: Report) -> Manifest:
-        """Finish all files and write the manifest, with a report that knows how many rows were merged."""
+        """Finish all files and write the manifest, with the number of merged rows in the report."""
         counts = {name: array.close() for name, array in self._arrays.items()}
         files = {path.name: stamp(path) for path in sorted(self._folder.iterdir())}
         events = counts.get(f"{EVENTS}.items")
@@ -168,7 +169,7 @@ class StoreWriter:
 
 
 class _ArrayFile:
-    """A ``.npy`` file whose length is known at the end."""
+    """A ``.npy`` file whose length is only known at the end."""
 
     def __init__(self, path: Path, dtype: np.dtype[Any]) -> None:
         self._dtype, self.count, self.last = dtype, 0, 0
@@ -183,7 +184,7 @@ class _ArrayFile:
         self.last = taken[-1].item() if len(taken) else self.last
 
     def close(self) -> int:
-        """Write how many there are, and tell it."""
+        """Write the number of entries to the header, and return it."""
         self._file.seek(0)
         self._header()
         self._file.close()
@@ -208,10 +209,10 @@ def array(folder: Path, name: str) -> npt.NDArray[Any]:
 
 @contextmanager
 def damage(folder: Path) -> Iterator[None]:
-    """Whatever goes wrong while a store is understood is damage of that store, except what the system cannot do.
+    """Report errors in parsing a store as damage of that store, except errors of the system.
 
     Raises:
-        BundleError: in place of the errors that nonsense causes.
+        BundleError: instead of the errors of parsers.
     """
     try:
         yield

@@ -1,4 +1,4 @@
-"""What a store is made of: files, folders of files, patterns, addresses, queries, or one table in memory."""
+"""Sources of a store: files, folders of files, patterns, addresses, queries, or one table in memory."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ from isthmus_interactions.store.queries import address_query, query_table
 
 ENDINGS = (".parquet", ".pq", ".csv", ".tsv", ".txt", ".dat", ".inter", ".json", ".jsonl", ".ndjson")
 PACKED = (".gz", ".bz2", ".xz", ".zst", ".lz4")
-"""Which files of a folder are read."""
+"""Extensions of the files of a folder that are read."""
 
 
 @dataclass(frozen=True)
 class Part:
-    """Some of the rows, in the order in which they are read.
+    """A part of the rows.
 
     Attributes:
-        name: for messages.
+        name: name in messages.
         open: opens the table.
         stamp: changes when the rows do; None if unknown, so that reading starts again after an interruption.
     """
@@ -39,10 +39,10 @@ def parts_of(source: object, query: str | None, told: Told, scratch: Path) -> li
 
     Args:
         source: a path, a pattern such as ``events/*.parquet``, a folder, an address such as ``s3://...``, several of
-            these, or a table as ``Interactions.read`` takes it; None with a query.
+            these, or a table that ``Interactions.read`` accepts; None with a query.
         query: statements for DuckDB, the last of which returns the rows.
-        told: how files of text are written.
-        scratch: a folder for what DuckDB writes to disk.
+        told: options of text files.
+        scratch: a folder for temporary files of DuckDB.
 
     Returns:
         Parts in the order given; files of a folder or a pattern by their names.

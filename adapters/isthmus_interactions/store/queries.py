@@ -1,4 +1,4 @@
-"""What DuckDB reads: a query, or files behind an address. This is the only file that imports DuckDB, from the extra
+"""Reads queries and files at an address with DuckDB. This is the only file that imports DuckDB, from the extra
 ``store``."""
 
 from __future__ import annotations
@@ -10,11 +10,11 @@ from isthmus.errors import MissingLibraryError, SourceError
 from isthmus_interactions.files.tables import BATCH_ROWS, StreamTable
 
 MEMORY = "1GB"
-"""What DuckDB may hold; sorts and joins of more are written to disk."""
+"""Memory limit of DuckDB; larger sorts and joins are written to disk."""
 
 
 def query_table(sql: str, scratch: Path) -> StreamTable:
-    """The rows of a query, as they come.
+    """The rows of a query, as a stream.
 
     Args:
         sql: statements in DuckDB's SQL, the last of which returns rows.
@@ -22,7 +22,7 @@ def query_table(sql: str, scratch: Path) -> StreamTable:
 
     Raises:
         MissingLibraryError: DuckDB is not installed.
-        SourceError: DuckDB refuses the query.
+        SourceError: an error of DuckDB.
     """
     duckdb = _duckdb()
     try:
@@ -37,7 +37,7 @@ def query_table(sql: str, scratch: Path) -> StreamTable:
 
 
 def address_query(address: str) -> str:
-    """The query for files behind an address such as s3://bucket/*.parquet."""
+    """The query for files at an address such as s3://bucket/*.parquet."""
     quoted = address.replace("'", "''")
     return f"SELECT * FROM '{quoted}'"
 

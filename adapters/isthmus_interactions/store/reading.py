@@ -1,4 +1,4 @@
-"""Events of many files, read one after the other into columns on disk; goes on where it was interrupted."""
+"""Reads the events of many files, one after the other, into columns on disk; resumes after an interruption."""
 
 from __future__ import annotations
 
@@ -31,20 +31,20 @@ PROGRESS = "progress.json"
 FORMAT = 1
 
 OFTEN = 1 << 24
-"""Rows after which it is written down how far the reading is, at the end of a file."""
+"""Minimum number of rows between checkpoints, which are written at the end of a file."""
 
 Asked = Mapping[str, str | None]
-"""Columns by role, as ``find_columns`` takes them."""
+"""Columns by role, as for ``find_columns``."""
 
 
 class StoreReader:
     """Reads parts.
 
     Args:
-        parts: in their order.
-        asked: the columns that were named.
-        folder: for what is read; what an earlier reader of the same parts left there is taken over.
-        told: receives a line about each part.
+        parts: parts in order.
+        asked: the named columns.
+        folder: folder for the data that are read; the data of an earlier reader of the same parts are reused.
+        told: called with a line about each part.
     """
 
     def __init__(self, parts: Sequence[Part], asked: Asked, folder: Path, told: Callable[[str], None]) -> None:
@@ -57,10 +57,10 @@ class StoreReader:
         self._saved = 0
 
     def read(self) -> tuple[Events, npt.NDArray[np.bool_] | None]:
-        """The events of all parts, mapped, and which rows lack a time that was asked for; see ``EventReader``.
+        """The events of all parts, memory-mapped, and a mask of the rows without a requested time; see ``EventReader``.
 
         Raises:
-            InputError: what ``Interactions.read`` raises; or a file with other columns than the first one.
+            InputError: the errors of ``Interactions.read``; or a file with other columns than the first one.
         """
         table = self._parts[0].open()
         self._begin(table, self._known())
@@ -117,7 +117,7 @@ class StoreReader:
             self._told(f"{self._done} of {len(self._parts)} files read, {counted(self._rows, 'row')}")
 
     def _where(self, row: int, name: str | None = None) -> str:
-        """A row of all parts, as messages name it."""
+        """The name of a row of all parts in messages."""
         place = bisect_right(self._starts, row) - 1
         skipped = len(self._starts) - len(self._tables)
         if place < skipped:
@@ -127,7 +127,7 @@ class StoreReader:
         return told if len(self._parts) == 1 else f"{self._parts[place].name}: {told}"
 
     def _known(self) -> Mapping[str, Any] | None:
-        """What an interrupted reading of the same parts had come to; the folder is emptied if there is nothing."""
+        """The state of an interrupted reader of the same parts; the folder is emptied if there is none."""
         path = self._scratch.folder / PROGRESS
         if path.exists():
             found: Mapping[str, Any] = json.loads(path.read_text(encoding="utf-8"))
@@ -151,7 +151,7 @@ class StoreReader:
         self._told(f"{self._done} of {len(self._parts)} files were read before an interruption")
 
     def _save(self) -> None:
-        """Write down how far it is, unless nobody could tell the same rows again."""
+        """Write a checkpoint, unless the parts cannot be recognised later."""
         folder, number, key = self._scratch.folder, self._done, _key(self._parts[: self._done], self._asked)
         if key is None:
             return
@@ -180,7 +180,7 @@ def _told_of(column: Any) -> dict[str, Any]:
 
 
 def _key(parts: Sequence[Part], asked: Asked) -> str | None:
-    """What tells that another reading was of the same rows; None if nothing does."""
+    """A key that identifies the rows that are read; None if they cannot be identified."""
     if any(part.stamp is None for part in parts):
         return None
     said = {"format": FORMAT, "parts": [part.stamp for part in parts], "asked": dict(asked)}

@@ -1,8 +1,8 @@
-"""Events in any order to rows in order: a counting sort in two passes over files.
+"""Sorts events by user with a counting sort in two passes over files.
 
-The first pass counts the events of each user, so that it is known where each of them will stand. The second one
-distributes the events to buckets of neighbouring users, each small enough for memory; a bucket is then put in order by
-what reads whole tables, ``files.cells`` and ``OrderedHistories``, and appended.
+The first pass counts the events of each user, which determines their positions. The second pass distributes the events
+to buckets of consecutive users, each small enough for memory; a bucket is then sorted with the code for whole tables,
+``files.cells`` and ``OrderedHistories``, and appended.
 """
 
 from __future__ import annotations
@@ -28,24 +28,24 @@ from isthmus_interactions.ordered_histories import OrderedHistories
 from isthmus_interactions.store.layout import StoreWriter
 
 BUCKET = 1 << 23
-"""Events of a bucket; each takes about 60 bytes while it is put in order."""
+"""Number of events per bucket; each takes about 60 bytes while the bucket is sorted."""
 
 MOST = 2**31 - 1
-"""Events at most: SciPy counts the entries of matrices whose columns take 4 bytes each in 32 bits."""
+"""Maximum number of events: with 4-byte columns, SciPy counts the entries of matrices in 32 bits."""
 
 Mask = npt.NDArray[np.bool_]
 
 
 @dataclass
 class Counted:
-    """What the first pass found.
+    """The result of the first pass.
 
     Attributes:
-        users: the number of events of each id of the column of users.
-        items: whether an id of the column of items has any.
-        untimed: rows without a time that was asked for.
-        filtered: rows that the rule removed.
-        zeros: rows of value 0.
+        users: number of events of each id in the column of users.
+        items: whether each id in the column of items has any events.
+        untimed: number of rows without a requested time.
+        filtered: number of rows that the rule removed.
+        zeros: number of rows with value 0.
     """
 
     users: npt.NDArray[np.int64]
@@ -64,10 +64,10 @@ class CountingSort:
     """Sorts events.
 
     Args:
-        events: as they were read, mapped.
-        untimed: rows that lack a time that was asked for.
+        events: the events as read, memory-mapped.
+        untimed: mask of the rows without a requested time.
         keep: the rule for values.
-        weights: what a cell holds.
+        weights: content of a cell.
     """
 
     def __init__(self, events: Events, untimed: Mask | None, keep: Keep, weights: Weights) -> None:
@@ -99,8 +99,8 @@ class CountingSort:
         """The second pass.
 
         Args:
-            found: by the first one.
-            writer: receives users, items and rows.
+            found: result of the first pass.
+            writer: writes users, items and rows.
             scratch: a folder for the buckets.
             ordered: whether the order of events is kept.
         """
@@ -174,7 +174,7 @@ class CountingSort:
                     file.write(rows[ends[number] : ends[number + 1]].view(np.uint8).data)
 
     def _rows(self, user_rows: npt.NDArray[np.int32], item_rows: npt.NDArray[np.int32]) -> Iterator[npt.NDArray[Any]]:
-        """The events that count, some at a time, by rows and columns of the matrix."""
+        """The events that count, in blocks, with rows and columns of the matrix."""
         events, kind = self._events, self._type()
         for piece in pieces(len(events)):
             mask = self._chosen(piece)
@@ -189,7 +189,7 @@ class CountingSort:
     def _append(
         self, rows: npt.NDArray[Any], first: int, users: int, items: pa.Array, writer: StoreWriter, *, ordered: bool
     ) -> None:
-        """Put a bucket in order and append it."""
+        """Sort a bucket and append it."""
         owners, columns = rows["user"] - np.int32(first), np.ascontiguousarray(rows["item"])
         names = rows.dtype.names or ()
         if ordered or "time" in names:

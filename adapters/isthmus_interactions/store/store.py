@@ -1,4 +1,4 @@
-"""``InteractionStore``: interactions in mapped arrays on disk."""
+"""``InteractionStore``: interactions in memory-mapped arrays on disk."""
 
 from __future__ import annotations
 
@@ -35,25 +35,25 @@ from isthmus_interactions.store.sorting import CountingSort
 logger = logging.getLogger(__name__)
 
 UNFINISHED = ".unfinished"
-"""Ends the name of the folder of what was read, until the store is whole."""
+"""Suffix of the folder with the data that were read, until the store is complete."""
 
 
 @final
 @dataclass(frozen=True, repr=False, eq=False)
 class InteractionStore:
-    """Interactions of users with items in files that are mapped into memory. Created by ``create`` or ``open``.
+    """Interactions of users with items in memory-mapped files. Created by ``create`` or ``open``.
 
-    ``Recommender.fit`` and whatever else reads interactions takes a store, or the path of one; see
+    ``Recommender.fit`` and all other functions that read interactions accept a store, or the path of one; see
     ``Interactions.read``.
 
     Attributes:
-        path: of the folder.
-        manifest: what it holds.
+        path: path of the folder.
+        manifest: description of the content.
         users: the users, in the order of the rows.
         items: the items, in the order of the columns.
-        matrix: SciPy CSR over mapped arrays, float32, shape (users, items).
-        histories: all events of each user in order, over mapped arrays; None if the order is unknown.
-        report: what became of the rows that were read.
+        matrix: SciPy CSR over memory-mapped arrays, float32, shape (users, items).
+        histories: all events of each user in order, over memory-mapped arrays; None if the order is unknown.
+        report: report of the rows that were read, dropped and merged.
     """
 
     path: Path
@@ -74,26 +74,28 @@ class InteractionStore:
         told: Callable[[str], None] = logger.info,
         **reading: Unpack[Reading],
     ) -> InteractionStore:
-        """Make a store. Memory: the distinct ids, 16 bytes a user, and some hundred MB, however many events there are.
+        """Create a store. For any number of events, the memory needed is that of the distinct ids, 16 bytes per user,
+        and some hundred MB.
 
-        The result is that of ``Interactions.read`` on all rows at once. If it is interrupted while it reads files, the
-        same call goes on after the last file that was read; what was read is kept in ``OUT.unfinished`` until then.
+        The result is that of ``Interactions.read`` on all rows at once. If reading files is interrupted, the same call
+        continues after the last file that was read; until then the data are kept in ``OUT.unfinished``.
 
         Args:
-            source: a file as ``Interactions.read`` takes it, a folder of files, a pattern such as ``events/*.parquet``,
-                an address such as ``s3://bucket/events/*.parquet`` (read by DuckDB), a list of these, or a table: any
-                object with the Arrow PyCapsule interface, such as a relation of DuckDB. None with a query.
-            out: where the store will be; nothing may be there.
-            query: statements in DuckDB's SQL, of which the last returns the rows: joins and filters of files, Parquet
+            source: a file that ``Interactions.read`` accepts, a folder of files, a pattern such as
+                ``events/*.parquet``, an address such as ``s3://bucket/events/*.parquet`` (read by DuckDB), a list of
+                these, or a table: any object with the Arrow PyCapsule interface, such as a relation of DuckDB. None
+                    with a query.
+            out: path of the store, which must not exist.
+            query: statements in DuckDB's SQL, the last of which returns the rows: joins and filters of files, Parquet
                 in S3, tables of Postgres, with the user's own credentials.
-            told: receives lines about the progress.
+            told: called with lines about the progress.
             reading: columns, ``keep``, ``weights``, ``ordered`` and the format of text, as for ``Interactions.read``.
 
         Returns:
             The store, open.
 
         Raises:
-            InputError: what ``Interactions.read`` raises; files with different columns; or ``out`` exists.
+            InputError: the errors of ``Interactions.read``; files with different columns; or ``out`` exists.
             MissingLibraryError: a query or an address, and DuckDB is not installed.
             OSError: for example a full disk.
         """
@@ -119,14 +121,14 @@ class InteractionStore:
 
     @classmethod
     def open(cls, path: str | Path, *, verify: bool = False) -> InteractionStore:
-        """Open a store. Its files are read once, to check that every place that they name exists.
+        """Open a store. Its files are read once to check all indices.
 
         Args:
-            path: of the folder.
+            path: path of the folder.
             verify: also compare the SHA-256 of every file with the manifest.
 
         Raises:
-            BundleError: no store, or one that is incomplete, altered or too new.
+            BundleError: not a store, or one that is incomplete, altered or too new.
         """
         place = path_of("path", path)
         manifest = Manifest.read(place)
@@ -155,20 +157,20 @@ class InteractionStore:
 
     @property
     def parts(self) -> Assembled:
-        """Users, items, matrix, histories and report, of which interactions are made."""
+        """Users, items, matrix, histories and report, from which interactions are created."""
         return self.users, self.items, self.matrix, self.histories, self.report
 
 
 @dataclass(frozen=True)
 class Asked:
-    """How the rows of a store are to be read.
+    """Options for reading the rows of a store.
 
     Attributes:
-        columns: that were named, by role.
+        columns: the named columns, by role.
         keep: which values count.
-        weights: what a cell holds.
+        weights: content of a cell.
         ordered: whether rows are in order.
-        file: how files of text are written.
+        file: options of text files.
     """
 
     columns: Mapping[str, str]
@@ -222,7 +224,7 @@ def _make(place: Path, parts: Sequence[Part], asked: Asked, scratch: Path, told:
 
 
 def is_store(path: object) -> bool:
-    """Whether a path leads to a store."""
+    """Whether a path is a store."""
     return isinstance(path, str | os.PathLike) and os.path.isfile(os.path.join(os.fspath(path), layout.MANIFEST))
 
 
@@ -235,7 +237,7 @@ def _new(out: str | Path) -> Path:
 
 
 def _scratch(place: Path) -> tuple[Path, int | None]:
-    """The folder of what is read, which no other process may use meanwhile."""
+    """The folder for data that are read, locked against other processes."""
     folder = place.with_name(f"{place.name}{UNFINISHED}")
     folder.mkdir(parents=True, exist_ok=True)
     try:

@@ -1,4 +1,4 @@
-"""A column of times in whatever form, a batch at a time: numbers stay what they are, dates become microseconds."""
+"""Reads a column of times in any format, batch by batch: numbers are unchanged, dates become microseconds."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ logger = logging.getLogger(__name__)
 
 EXPECTED = "numbers, or dates such as 2024-01-31 12:00:00, in every row"
 SAMPLE = 256
-"""Texts that are looked at before a form is tried on all of them."""
+"""Number of texts that are checked before a format is tried on all of them."""
 
 
 Mask = npt.NDArray[np.bool_]
 Parsed = dict[str, npt.NDArray[np.generic]]
-"""The numbers of a batch, in every form that it has."""
+"""The numbers of a batch, in every format that it may have."""
 
 
 @dataclass(frozen=True)
@@ -37,9 +37,9 @@ class TakenTimes:
     """All times of a column.
 
     Attributes:
-        numbers: one for each row that was kept.
-        unit: what they count.
-        missing: rows that have none; None if there are none of that sort.
+        numbers: one for each kept row.
+        unit: unit of the numbers.
+        missing: mask of rows without a time; None if all rows have one.
     """
 
     numbers: Times
@@ -51,10 +51,10 @@ class TimeColumn:
     """The times of one column as they are read.
 
     Args:
-        name: of the column.
+        name: name of the column.
         where: names a row for messages.
-        asked: whether somebody named the column; if not, it never stops the reading.
-        make: makes what holds the times of one form.
+        asked: whether the column was named by the caller; if not, it never causes an error.
+        make: creates the container for the times of one format.
     """
 
     def __init__(self, name: str, where: Where, *, asked: bool, make: Callable[[], Growing] = GrowingArray) -> None:
@@ -73,8 +73,8 @@ class TimeColumn:
             before: rows read before.
 
         Raises:
-            ColumnError: a type that is no time, in a column that was asked for.
-            ValueRangeError: a cell that is no time, likewise.
+            ColumnError: a type that is not a time, in a named column.
+            ValueRangeError: a cell that is not a time, in a named column.
         """
         if self._why is not None:
             return
@@ -94,10 +94,10 @@ class TimeColumn:
         self._missing.add(missing if complete is None else missing[complete])
 
     def state(self, told: Callable[[Growing], Any]) -> dict[str, Any]:
-        """What is known of the times, as JSON.
+        """The state of the times, as JSON.
 
         Args:
-            told: tells where some of them are kept.
+            told: returns where a container is stored.
         """
         forms = None if self._forms is None else {form: told(one) for form, one in self._forms.items()}
         why = None if self._why is None else str(self._why)
@@ -107,8 +107,8 @@ class TimeColumn:
         """The inverse of ``state``.
 
         Args:
-            state: as it was told.
-            found: finds what is kept elsewhere.
+            state: the saved state.
+            found: finds a stored container.
         """
         forms = state["forms"]
         self._forms = None if forms is None else {form: found(one) for form, one in forms.items()}
@@ -117,10 +117,10 @@ class TimeColumn:
         self._why = None if state["why"] is None else InputError(state["why"])
 
     def taken(self) -> TakenTimes | None:
-        """All of them, which empties this column; None where it is left alone, which is logged.
+        """All times; this object is empty afterwards. None if the column is ignored, which is logged.
 
         Raises:
-            ColumnError: dates that can be read in two ways, or times in several units, in a column that was asked for.
+            ColumnError: ambiguous dates, or times in several units, in a named column.
         """
         try:
             taken = None if self._why is not None else self._chosen()
@@ -177,7 +177,7 @@ class TimeColumn:
         )
 
     def _parsed(self, column: pa.Array, before: int) -> tuple[Parsed, Mask]:
-        """The numbers of a batch in every form that all texts so far have, and which rows hold none."""
+        """The numbers of a batch in every format that fits all texts so far, and a mask of the rows without a time."""
         if pa.types.is_dictionary(column.type):
             column = column.dictionary_decode()
         kind = column.type
@@ -192,7 +192,7 @@ class TimeColumn:
         parsed, worst = Parsed(), 0
         for form in self._alive():
             if form == NUMBERS and WHOLE in parsed:
-                continue  # and if it does not stay so, what is there becomes floats
+                continue  # if later texts are not integers, the previous ones become floats
             some = np.flatnonzero(~missing)[:SAMPLE]
             fits = FORMS[form](texts.take(pa.array(some)))[1]
             if fits.all():
@@ -212,7 +212,7 @@ class TimeColumn:
         return parsed, missing
 
     def _alive(self) -> list[str]:
-        """The forms that all texts so far have."""
+        """The formats that fit all texts so far."""
         if self._forms is None:
             return list(FORMS)
         return [form for form in FORMS if form in self._forms or (form == NUMBERS and WHOLE in self._forms)]

@@ -1,4 +1,4 @@
-"""Texts of times as numbers: the forms that a whole column may have, each tried on all of its texts."""
+"""Parses texts of times: the formats of a column, each of which is tried on all of its texts."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 Parsed = tuple[npt.NDArray[Any], npt.NDArray[np.bool_]]
-"""A number for each text, and which texts have the form."""
+"""A number for each text, and a mask of the texts in this format."""
 
 _CLOCK = (
     r"(?:(?:[Tt]|,? +)(?P<hour>\d{1,2}):(?P<minute>\d{2})(?::(?P<second>\d{2})(?:[.,](?P<fraction>\d{1,9}))?)?"
@@ -61,7 +61,7 @@ FORMS: Mapping[str, Callable[[pa.Array], Parsed]] = {
     MONTH_FIRST: _dates(_MONTH_FIRST),
     DAY_FIRST: _dates(_DAY_FIRST),
 }
-"""By what it is called; the first that all texts of a column have is taken. Dates are microseconds since 1970, UTC."""
+"""Formats by name; the first one that fits all texts of a column is used. Dates are microseconds since 1970, UTC."""
 
 
 def _whole(texts: pa.Array) -> npt.NDArray[np.int64]:
@@ -99,7 +99,7 @@ def _each(texts: pa.Array, change: Callable[[str], int]) -> npt.NDArray[np.int64
 
 
 def _minutes(zone: str) -> int:
-    """Of a time zone such as ``+05:30``, east of Greenwich."""
+    """The minutes of a time zone such as ``+05:30``, east of Greenwich."""
     digits = zone[1:].replace(":", "")
     if not digits.isdecimal():
         return 0

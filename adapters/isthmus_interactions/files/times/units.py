@@ -1,4 +1,4 @@
-"""Which unit times since 1970 are counted in, by their size, and whether a column keeps to one."""
+"""Detects the unit of times since 1970 by their size, and checks that a column uses only one."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ import numpy.typing as npt
 Numbers = npt.NDArray[Any]
 
 PLAUSIBLE = (315_532_800, 4_102_444_800)
-"""Seconds since 1970 of 1980 and of 2100: what lies between, in any unit, is taken for a time of today."""
+"""Seconds since 1970 of the years 1980 and 2100; times between them, in any unit, are considered plausible."""
 
 UNITS = {"seconds": 1, "milliseconds": 10**3, "microseconds": 10**6, "nanoseconds": 10**9}
-"""How many of each make a second. A plausible time in one unit is none in another."""
+"""Number of units per second. A plausible time in one unit is not plausible in another."""
 
 ENOUGH = 0.9
-"""Share of the numbers, other than 0, that are plausible times in some unit where a column holds times since 1970."""
+"""Minimum share of plausible times among the nonzero numbers of a column of times since 1970."""
 
 
 def epoch_unit(times: Numbers) -> str | None:
-    """The unit of times since 1970 by their size; None where they are nothing of the kind, or of several units."""
+    """The unit of times since 1970 by their size; None if they are not such times, or have several units."""
     seen = SeenUnits()
     seen.add(times, 0)
     found = seen.found()
@@ -34,9 +34,9 @@ class Seen:
     """Times of one unit.
 
     Attributes:
-        count: how many there are.
-        row: the first of them, counted from 0.
-        number: what it holds.
+        count: number of these times.
+        row: row of the first one, from 0.
+        number: the first one.
     """
 
     count: int
@@ -45,18 +45,18 @@ class Seen:
 
 
 class SeenUnits:
-    """The units of the times of a column, a batch at a time."""
+    """Collects the units of the times of a column, batch by batch."""
 
     def __init__(self) -> None:
         self._seen: dict[str, Seen] = {}
         self._numbers = 0
 
     def add(self, numbers: Numbers, before: int) -> None:
-        """Take a batch; 0 stands for no time.
+        """Add a batch; 0 means no time.
 
         Args:
-            numbers: of the rows.
-            before: rows taken before.
+            numbers: times of the rows.
+            before: number of rows before this batch.
         """
         self._numbers += int(np.count_nonzero(numbers))
         for unit, size in UNITS.items():
@@ -78,6 +78,6 @@ class SeenUnits:
         self._seen = {unit: Seen(**seen) for unit, seen in state["seen"].items()}
 
     def found(self) -> dict[str, Seen]:
-        """The units that times are counted in; none if the numbers are no times since 1970."""
+        """The units of the times; empty if the numbers are not times since 1970."""
         plausible = sum(one.count for one in self._seen.values())
         return dict(self._seen) if plausible and plausible >= ENOUGH * self._numbers else {}
