@@ -17,8 +17,8 @@ from typing import Any
 
 from benchmarks.harness import Line, Results, Smoke, mark, markdown, newest
 from benchmarks.recommendation.synthetic import interactions
-from isthmus.serve.child import Child, served
-from isthmus.serve.load import Measured, Questions, crowded, paced
+from isthmus.serve.measuring.child import Child, served
+from isthmus.serve.measuring.load import Measured, Questions, crowded, paced
 from isthmus.serve.opened import Place, open_bundle
 from isthmus.training.run import Run
 from isthmus_interactions import Interactions, Recommender

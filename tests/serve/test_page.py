@@ -15,7 +15,7 @@ from tiny_faces import TEXTS, made, pictures
 
 import isthmus
 from isthmus.actions import Offer
-from isthmus.serve.child import Child, served
+from isthmus.serve.measuring.child import Child, served
 from isthmus.serve.opened import Opened
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")

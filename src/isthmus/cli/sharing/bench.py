@@ -26,7 +26,7 @@ def bench(
     ] = False,
     rate: Annotated[float, typer.Option(min=0.1, help="Requests a second of the first measurement.")] = 50.0,
     clients: Annotated[int, typer.Option(min=1, max=512, help="Clients of the second measurement.")] = 32,
-    seconds: Annotated[float, typer.Option(min=0.1, max=3600, help="Seconds of each measurement.")] = 10.0,
+    duration: Annotated[float, typer.Option(min=0.1, max=3600, help="Seconds of each measurement.")] = 10.0,
     seed: Seed = 0,
     as_json: Json = False,
 ) -> None:
@@ -34,7 +34,7 @@ def bench(
     if not http:
         raise InputError("bench without --http", remedy=f"isthmus bench {directory} --http")
     check_installed("bench")
-    document = measure(directory, rate=rate, clients=clients, seconds=seconds, seed=seed)
+    document = measure(directory, rate=rate, clients=clients, seconds=duration, seed=seed)
     emit(document, as_json, lambda: _page(document))
 
 
@@ -54,8 +54,8 @@ def measure(directory: Path, *, rate: float, clients: int, seconds: float, seed:
     Raises:
         InputError: a bundle without requests to measure with.
     """
-    from isthmus.serve.child import served
-    from isthmus.serve.load import Questions, crowded, paced
+    from isthmus.serve.measuring.child import served
+    from isthmus.serve.measuring.load import Questions, crowded, paced
     from isthmus.serve.opened import Place, open_bundle
 
     trial = open_bundle(Place("bench", directory)).offer.trial

@@ -134,6 +134,12 @@ class _Connection:
 
     async def ask(self, request: bytes) -> int:
         """The status of the answer; 0 if the connection broke."""
+        kept = self._streams is not None
+        status = await self._asked(request)
+        # A server closes connections that were idle for some seconds; clients then open another one.
+        return await self._asked(request) if status == 0 and kept else status
+
+    async def _asked(self, request: bytes) -> int:
         try:
             if self._streams is None:
                 self._streams = await asyncio.open_connection(*self._place)
