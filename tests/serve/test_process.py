@@ -164,9 +164,9 @@ def test_the_client_of_langchain(child: Child, bundles: Path) -> None:
     client = langchain.OpenAIEmbeddings(
         model="text", base_url=f"{child.address}/v1", api_key="none", check_embedding_ctx_length=False
     )
-    codes = isthmus.load(bundles / "text.bundle").encode(TEXTS[:2])
-    assert np.array_equal(np.array(client.embed_documents(TEXTS[:2]), np.float32), codes)
-    assert np.array_equal(np.array(client.embed_query(TEXTS[0]), np.float32), codes[0])
+    model = isthmus.load(bundles / "text.bundle")
+    assert np.array_equal(np.array(client.embed_documents(TEXTS[:2]), np.float32), model.encode(TEXTS[:2]))
+    assert np.array_equal(np.array(client.embed_query(TEXTS[0]), np.float32), model.encode(TEXTS[:1])[0])
 
 
 @pytest.mark.slow
