@@ -26,6 +26,15 @@ def test_parts_of_a_blend_are_settings_too():
     assert current("blend", {"parts": parts}) == {"parts": [{"model": "sparse", "settings": {"k": 2}}, "ease"]}
 
 
+def test_a_mult_vae_of_before_has_the_decoder_of_before():
+    old = {"hidden": 30, "code": 4}
+    assert current("mult_vae", old) == {**old, "decoder": 30, "initial": "glorot"}
+    inside = {"of": "mult_vae", "half_life": 3.0, "settings": old}
+    assert current("recent", inside)["settings"]["decoder"] == 30
+    new = {**old, "decoder": 0, "initial": "inputs"}
+    assert current("mult_vae", new) == new
+
+
 def test_a_manifest_is_read_so(tmp_path):
     document = {
         "format": "isthmus-bundle",

@@ -1,12 +1,13 @@
 """What a training with tables cut by rows refuses before it begins."""
 
+import os
 from typing import Any
 
 import numpy as np
 import pytest
 
 from isthmus.distributed import check_alone, leads
-from isthmus.distributed.environment import INTERFACES, bound, check_started
+from isthmus.distributed.environment import INTERFACES, bind, check_started
 from isthmus.errors import SettingError
 from isthmus.training.run import Run
 from isthmus_interactions import Recommender
@@ -20,7 +21,9 @@ EVENTS = (np.arange(60) % 20, np.arange(60) % 7, np.ones(60))
 @pytest.fixture(autouse=True)
 def _alone(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in (*TORCHRUN, *INTERFACES, "TORCHELASTIC_RUN_ID"):
-        monkeypatch.delenv(name, raising=False)
+        # Set first, so that what a test leaves in the environment is taken out of it.
+        monkeypatch.setenv(name, "")
+        monkeypatch.delenv(name)
 
 
 def started(monkeypatch: pytest.MonkeyPatch, **changes: str) -> None:
@@ -61,15 +64,15 @@ def test_the_same_work_four_times(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_loopback_on_one_machine_and_a_named_interface_on_several(monkeypatch: pytest.MonkeyPatch) -> None:
-    import os
-
     started(monkeypatch)
-    with bound():
-        assert os.environ["GLOO_SOCKET_IFNAME"].startswith("lo")
-    assert "GLOO_SOCKET_IFNAME" not in os.environ
+    bind()
+    assert {os.environ[name][:2] for name in INTERFACES} == {"lo"}
+    for name in INTERFACES:
+        monkeypatch.delenv(name)
     started(monkeypatch, LOCAL_WORLD_SIZE="2")
-    with pytest.raises(SettingError, match="GLOO_SOCKET_IFNAME"), bound():
-        pass
+    with pytest.raises(SettingError, match="GLOO_SOCKET_IFNAME"):
+        bind()
     monkeypatch.setenv("GLOO_SOCKET_IFNAME", "eth1")
-    with bound():
-        assert os.environ["GLOO_SOCKET_IFNAME"] == "eth1"
+    bind()
+    assert os.environ["GLOO_SOCKET_IFNAME"] == "eth1"
+    assert "NCCL_SOCKET_IFNAME" not in os.environ

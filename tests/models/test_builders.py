@@ -81,7 +81,8 @@ class PlainVae:
 
     def logits(self, x: Tensor) -> Tensor:
         mean, _ = self.posterior(x)
-        return self.layer("readout", torch.tanh(self.layer("decoder.mlp.layers.0", mean)))
+        deep = "decoder.mlp.layers.0.weight" in self.state
+        return self.layer("readout", torch.tanh(self.layer("decoder.mlp.layers.0", mean)) if deep else mean)
 
     def divergence(self, x: Tensor) -> Tensor:
         mean, log_scale = self.posterior(x)
@@ -120,9 +121,22 @@ def test_mult_vae_is_the_plain_network(dense: Tensor, batch: Batch) -> None:
         torch.testing.assert_close(model.loss(step, progress=progress).total, expected, atol=1e-5, rtol=1e-5)
 
 
-@pytest.mark.parametrize(("builder", "sizes"), [(mult_dae, {"code": 4}), (mult_vae, {"code": 4, "hidden": 7})])
+def test_the_rate_of_a_user_grows_with_the_number_of_items(dense: Tensor, batch: Batch) -> None:
+    model = loud(mult_vae(Bag(WIDTH), generator=generator(), hidden=7, code=4, gamma=0.03).model)
+    plain = PlainVae({name: tensor.detach() for name, tensor in model.state_dict().items()})
+    nll = negative_log_likelihood(plain.logits(dense), dense)
+    expected = nll + 0.03 * (dense.sum(1) * plain.divergence(dense)).mean()
+    for progress in (0.0, 1.0):
+        torch.testing.assert_close(
+            model.loss(model.step(batch), progress=progress).total, expected, atol=1e-5, rtol=1e-5
+        )
+
+
+@pytest.mark.parametrize(
+    ("builder", "sizes"), [(mult_dae, {"code": 4}), (mult_vae, {"code": 4, "hidden": 7, "decoder": 5, "beta": 0.2})]
+)
 def test_gradients_are_those_of_the_plain_network(
-    builder: Any, sizes: dict[str, int], dense: Tensor, batch: Batch
+    builder: Any, sizes: dict[str, Any], dense: Tensor, batch: Batch
 ) -> None:
     model = loud(builder(Bag(WIDTH), generator=generator(), **sizes).model)
     model.loss(model.step(batch), progress=0.425).total.backward()
@@ -184,7 +198,7 @@ def test_what_is_given_takes_precedence_over_the_paper(builder: Any) -> None:
 @pytest.mark.parametrize("builder", [mult_dae, mult_vae])
 def test_first_weights_are_xavier_uniform(builder: Any) -> None:
     """Glorot & Bengio 2010: uniform in ±√(6 / (in + out)), whose variance is 2 / (in + out); biases nearly 0."""
-    model = builder(Bag(700), generator=generator()).model
+    model = builder(Bag(700), generator=generator(), published=True).model
     for name, parameter in model.named_parameters():
         if parameter.ndim == 1:
             assert 0 < float(parameter.detach().abs().max()) < 0.006, name

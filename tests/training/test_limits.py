@@ -24,7 +24,7 @@ SOURCE = BagSource.from_csr(csr_array((np.random.default_rng(0).random((60, 20))
 
 def recipe(epochs: int = 6) -> GradientRecipe:
     generator = torch.Generator().manual_seed(0)
-    return mult_vae(Bag(20), generator=generator, hidden=8, code=4, epochs=epochs, batch_size=20)
+    return mult_vae(Bag(20), generator=generator, hidden=8, code=4, beta=0.2, epochs=epochs, batch_size=20)
 
 
 def weights(model: nn.Module) -> list[Tensor]:

@@ -32,36 +32,8 @@ def _linear(lambdas: Sequence[float], dropouts: Sequence[float], xis: Sequence[f
     return [{"regularisation": one, "dropout": p, **({} if xi is None else {"xi": xi})} for one, p, xi in points]
 
 
-_SMALL = {"batch_size": 100}
-_MIDDLE = {"batch_size": 200}
-_SMALL_VAE = {"code": 64, "dropout": 0.65, "hidden": 200, "learning_rate": 3e-4}
-_MIDDLE_VAE = {"code": 400, "annealing": 0.1, "batch_size": 100}
-
-
-_NARROW = {"code": 64, "dropout": 0.65}
-# Where people are few or the validation part is another time, the published annealing (85 % of the epochs) has hardly
-# begun when the best epoch is over: some let β count early, some learn slowly, some narrow the network.
-_MULT_VAE: list[Setting] = [
-    {},
-    _NARROW,
-    {**_NARROW, "beta": 1.0, "annealing": 0.1},
-    {**_NARROW, "learning_rate": 3e-4},
-    {"code": 200, "dropout": 0.8, "learning_rate": 3e-4},
-    {"code": 400, "dropout": 0.5, "beta": 0.05, "annealing": 0.1, "learning_rate": 3e-4},
-    {**_NARROW, "dropout": 0.8, "weight_decay": 1e-3},
-]
-
-
-def _networks(batch: Setting, more_vae: Setting, more_rec: Sequence[Setting] = ()) -> dict[str, list[Setting]]:
-    return {
-        "mult_dae": [{**batch, "epochs": 100, "patience": 10}],
-        "mult_vae": [{**batch, "epochs": 100, "patience": 15, **more} for more in (*_MULT_VAE, more_vae)],
-        "rec_vae": [
-            {**batch, "epochs": 50, "patience": 5},
-            *({**one, "epochs": 50, "patience": 5} for one in more_rec),
-        ],
-    }
-
+_NETWORKS: dict[str, list[Setting]] = {"mult_dae": [{}], "mult_vae": [{}], "rec_vae": [{}]}
+"""Their defaults, the same on every split."""
 
 _FEW: Mapping[str, list[Setting]] = {
     "popularity": [{}],
@@ -113,11 +85,7 @@ def choices(split: str, model: str) -> list[Setting]:
         ),
         "low_pass": _filters(128 if split == "ml-100k" else 256),
         "elsa": [{"code": code, "epochs": epochs} for code in (256, 512) for epochs in (10, 20)],
-        **(
-            _networks(_SMALL, _SMALL_VAE)
-            if split in ("ml-100k", "goodbooks")
-            else _networks(_MIDDLE, _MIDDLE_VAE, [_SMALL])
-        ),
+        **_NETWORKS,
     }
     if split == "goodbooks":
         # Sparser than films: the first grids were best at their low end.

@@ -1,4 +1,5 @@
-"""Renames settings of builders in bundles of earlier versions to their current names.
+"""Brings settings of builders in bundles of earlier versions to their current names, and adds those that earlier
+versions did not have where their default is something else than what these versions did.
 
 This happens when a manifest is read, so that no other code has to know the old names.
 """
@@ -32,9 +33,15 @@ def current(builder: str, settings: Mapping[str, Any]) -> dict[str, Any]:
         settings: settings of a manifest.
 
     Returns:
-        A new mapping in the same order; settings that were never renamed are unchanged.
+        A new mapping in the same order, with added settings last; settings that were never renamed are unchanged.
     """
-    return {KEYWORDS.get((builder, key), key): _current_value(key, value) for key, value in settings.items()}
+    renamed = {KEYWORDS.get((builder, key), key): _current_value(key, value) for key, value in settings.items()}
+    if builder == "recent" and isinstance(renamed.get("of"), str) and isinstance(renamed.get("settings"), dict):
+        renamed["settings"] = current(renamed["of"], renamed["settings"])
+    if builder == "mult_vae" and "hidden" in renamed and "decoder" not in renamed:
+        # The decoder was as wide as the encoder, and there was one kind of initial weights.
+        renamed |= {"decoder": renamed["hidden"], "initial": "glorot"}
+    return renamed
 
 
 def _current_value(key: str, value: Any) -> Any:

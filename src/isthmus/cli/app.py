@@ -21,6 +21,7 @@ from rich.text import Text
 
 from isthmus import __version__
 from isthmus.cli import builtin, dispatch, index, models, plotting
+from isthmus.cli.jobs import batch
 from isthmus.cli.output import console, log_on_stderr, printable, status, table
 from isthmus.cli.sharing import bench, serving
 from isthmus.cli.sharing.card import card
@@ -33,6 +34,7 @@ OWN: Mapping[str, dispatch.Function] = {
     "info": builtin.info,
     "card": card,
     "plot": plotting.plot,
+    "batch": batch.batch,
     "serve": serving.serve,
     "bench": bench.bench,
 }
@@ -46,6 +48,7 @@ PAGE = (
     ("isthmus forget DIR", "forget users and items"),
     ("isthmus tune NAME FILE", "search for the best settings of one model"),
     ("isthmus recommend DIR", "recommend items for a user's history"),
+    ("isthmus batch TASK DIR FILES", "recommend, score, encode or find anomalies for many Parquet files"),
     ("isthmus similar DIR", "find items similar to an item"),
     ("isthmus explain DIR", "show how the items of a history contribute to a recommendation"),
     ("isthmus items DIR [TEXT]", "find items by title or id"),

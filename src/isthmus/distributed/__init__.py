@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
 
 import numpy.typing as npt
+import torch
 from torch import Tensor, nn
 
 from isthmus.errors import SettingError
@@ -87,15 +88,21 @@ def check_network(run: Run, model: str, more: str) -> None:
         more: what else was given that needs the whole model, in words; empty for nothing.
 
     Raises:
-        SettingError: "auto", or something else.
+        SettingError: "auto", or something else; or ``torchrun`` did not start this process.
     """
-    if run.shard is not None and (model == "auto" or more):
+    if run.shard is None:
+        return
+    if model == "auto" or more:
         raise SettingError(
             f"shard={run.shard!r} with {more or 'model=' + repr(model)}",
             expected="the name of a network over items, and nothing that needs all of it",
             remedy="name one, such as 'mult-vae', and give the rest to the bundle that is saved",
             option="name one, such as --model mult-vae, and give the rest to the bundle that is saved",
         )
+    from isthmus.distributed.environment import check_started
+
+    if not torch.distributed.is_initialized():
+        check_started()
 
 
 def check_alone(run: Run) -> None:

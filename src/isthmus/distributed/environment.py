@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import os
 import socket
-from collections.abc import Iterator
-from contextlib import contextmanager
 
 from isthmus.errors import SettingError
 
@@ -41,10 +39,9 @@ def check_started() -> None:
         )
 
 
-@contextmanager
-def bound() -> Iterator[None]:
-    """Inside this context, processes of one machine talk over its loopback interface, unless the environment names
-    another one.
+def bind() -> None:
+    """Let processes of one machine talk over its loopback interface, unless the environment names another one. NCCL
+    reads that name when tensors first meet, so that it stays in the environment of this process.
 
     Raises:
         SettingError: several machines, and the environment names no interface: a process group must not listen on a
@@ -57,13 +54,8 @@ def bound() -> Iterator[None]:
             expected="the name of the private one in GLOO_SOCKET_IFNAME (and in NCCL_SOCKET_IFNAME with CUDA)",
             remedy="export GLOO_SOCKET_IFNAME=eth1, say, before torchrun",
         )
-    set_here = [] if told else list(INTERFACES)
-    os.environ |= {name: _loopback() for name in set_here}
-    try:
-        yield
-    finally:
-        for name in set_here:
-            os.environ.pop(name, None)
+    if not told:
+        os.environ |= dict.fromkeys(INTERFACES, _loopback())
 
 
 def _loopback() -> str:

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from isthmus.core.placement import OneProcess, placed
 from isthmus.distributed import Numbers
-from isthmus.distributed.environment import bound, check_started, number
+from isthmus.distributed.environment import bind, check_started, number
 from isthmus.distributed.processes import Processes
 from isthmus.distributed.talk import Talk, answered
 from isthmus.distributed.whole import Elsewhere, collected
@@ -90,8 +90,11 @@ def _meet() -> None:
     if dist.is_initialized():
         return
     check_started()
-    with bound(), answered():
+    bind()
+    with answered():
         # The way with CUDA is written as PyTorch documents it; it has never run.
+        if torch.cuda.is_available():
+            torch.cuda.set_device(number("LOCAL_RANK", 0))
         dist.init_process_group("cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo", timeout=PATIENCE)
     atexit.register(dist.destroy_process_group)
 

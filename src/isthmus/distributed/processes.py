@@ -11,7 +11,6 @@ from torch import nn
 
 from isthmus.core.placement import Rows
 from isthmus.distributed.row_shard import RowShard
-from isthmus.distributed.shard_store import ShardStore
 from isthmus.distributed.talk import Talk
 
 
@@ -59,4 +58,7 @@ class Processes:
             folder: that all processes can write to.
             usual: what keeps those of one process; not used.
         """
+        # What reads and writes them takes a second to import.
+        from isthmus.distributed.shard_store import ShardStore
+
         return ShardStore(folder, model, self.talk)

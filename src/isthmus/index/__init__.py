@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from isthmus.index.search import SearchHits as SearchHits
     from isthmus.index.searchers import kind_for as kind_for
     from isthmus.index.searchers import searcher_over as searcher_over
+    from isthmus.index.sharded.sharded_index import ShardedIndex as ShardedIndex
     from isthmus.index.tuning.budget import Budget as Budget
     from isthmus.index.vectors import Metric as Metric
 
@@ -40,6 +41,7 @@ _HOMES = {
     "IndexKind": "kinds",
     "Metric": "vectors",
     "SearchHits": "search",
+    "ShardedIndex": "sharded.sharded_index",
     "build_each": "index",
     "check_search": "candidates",
     "kind_for": "searchers",
@@ -60,6 +62,7 @@ __all__ = [
     "IndexKind",
     "Metric",
     "SearchHits",
+    "ShardedIndex",
     "build_each",
     "check_search",
     "kind_for",

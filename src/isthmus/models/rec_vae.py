@@ -20,10 +20,11 @@ from isthmus.core.objectives.elbo import Elbo
 from isthmus.core.objectives.schedules import HistoryLengthWeight
 from isthmus.core.ops.bags import bag_sum, unit_norm
 from isthmus.core.ops.layers import ACTIVATIONS, linear, small_bias, xavier
-from isthmus.core.placement import Fill, Rows, current
+from isthmus.core.placement import Rows, current
 from isthmus.core.priors.normal import estimated_rate
 from isthmus.core.readouts import LinearReadout
 from isthmus.errors import SettingError
+from isthmus.models.parts.initial_weights import draw_by_inputs
 from isthmus.models.parts.item_tables import ItemTable, ItemTables
 from isthmus.models.recipes.checks import check_settings
 from isthmus.models.recipes.published import publishes
@@ -221,7 +222,8 @@ def rec_vae(
     encoder = DenselyConnectedEncoder(signal.width, hidden, generator=generator)
     bottleneck = Gaussian(hidden, code, generator=generator)
     readout = LinearReadout(code, signal.width, generator=generator)
-    _draw_by_inputs(encoder, bottleneck, readout, generator)
+    # With the larger values of Glorot & Bengio it learns far more slowly.
+    draw_by_inputs(encoder.rows, encoder.table, encoder.bias, readout, encoder, bottleneck, generator=generator)
     prior = CompositePrior(encoder, bottleneck)
     model = Autoencoder(
         encoder=encoder,
@@ -242,27 +244,6 @@ def rec_vae(
     encoders = [ItemTable(part, "table") for part in (encoder, prior.get_submodule("encoder"))]
     tables = [*encoders, ItemTable(readout, "weight")]
     return GradientRecipe(model, plan, tables=ItemTables.of(feature_weight, *tables), by_rows=True)
-
-
-def _draw_by_inputs(
-    encoder: DenselyConnectedEncoder, bottleneck: Gaussian, readout: LinearReadout, generator: Generator
-) -> None:
-    """Initial weights and biases, uniform in ±1 / √inputs, as in the authors' code (torch's default).
-
-    With the larger values of Glorot & Bengio it learns far more slowly.
-    """
-    layers = [layer for part in (encoder, bottleneck) for layer in part.modules() if isinstance(layer, nn.Linear)]
-
-    def drawn(inputs: int) -> Fill:
-        return lambda numbers: numbers.uniform_(-(inputs**-0.5), inputs**-0.5, generator=generator)
-
-    encoder.rows.fill(encoder.table, drawn(encoder.rows.width))
-    drawn(encoder.rows.width)(encoder.bias.detach())
-    for table in (readout.weight, readout.bias):
-        readout.rows.fill(table, drawn(readout.weight.shape[1]))
-    for layer in layers:
-        for parameter in (layer.weight, layer.bias):
-            drawn(layer.in_features)(parameter.detach())
 
 
 def _round(prior: CompositePrior, encoder_epochs: int, decoder_epochs: int) -> tuple[Phase, ...]:

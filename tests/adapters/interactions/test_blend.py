@@ -35,7 +35,9 @@ Dense = npt.NDArray[np.float32]
 Part = tuple[Dense, Dense]
 """What is known and what is wanted of each person."""
 
-DEEP = {"model": "mult-dae", "settings": {"code": 64, "epochs": 40, "batch_size": 100, "learning_rate": 0.005}}
+# It learns nothing for many epochs, and then all at once: nothing for early stopping.
+LATE = {"epochs": 40, "batch_size": 100, "learning_rate": 0.005, "patience": None}
+DEEP = {"model": "mult-dae", "settings": {"code": 64, **LATE}}
 NARROW = {"model": "mult-dae", "settings": {"code": 8, "epochs": 10, "batch_size": 100, "learning_rate": 0.005}}
 LINEAR = {"model": "edlae", "settings": {"regularisation": 10.0}}
 

@@ -214,3 +214,11 @@ def test_a_training_with_features_goes_on_where_it_was(
 def test_weights_that_cannot_be_are_refused(settings: dict[str, Any]) -> None:
     with pytest.raises(SettingError, match="feature_weight"):
         mult_vae(Bag(ITEMS), generator=torch.Generator(), **settings)
+
+
+def test_tables_of_other_items_are_refused(data: Interactions, features: ItemFeatures) -> None:
+    """Of tables that are cut by rows a process has a part."""
+    rows = feature_rows(features, data.items, data.matrix)
+    recipe = given(network(mult_dae, {"code": 6}, 1.0), csr_array(rows[:, : ITEMS // 2]))
+    with pytest.raises(SettingError, match="cut by rows"):
+        recipe.fit(BagSource.from_csr(data.matrix), RUN)

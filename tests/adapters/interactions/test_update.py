@@ -204,7 +204,7 @@ def test_the_state_before_the_first_epoch_is_among_those_to_choose_from() -> Non
 def test_what_is_annealed_stays_at_its_end() -> None:
     """β is 0 in the first step of a first training; going on, its rate costs what it did at the end."""
     builder = plugins.find_builder("mult_vae", "interactions")[1]
-    recipe = builder(Bag(24), generator=torch.Generator().manual_seed(0), hidden=8, code=4)
+    recipe = builder(Bag(24), generator=torch.Generator().manual_seed(0), hidden=8, code=4, beta=0.2)
     phase = warm_start._with_full_weights(recipe).plan.phases[0]
     batch = BagSource.from_csr(default("mult_vae").interactions).batch(torch.arange(4))
     step = recipe.model.step(batch, generator=torch.Generator().manual_seed(1))

@@ -78,13 +78,18 @@ class ItemTables:
 
         Args:
             features: shape (features, items); None for none.
+
+        Raises:
+            SettingError: tables that are cut by rows.
         """
         if features is None or not self.weight:
             yield
             return
         by_item = csr_array(features.T.tocsr())
-        for table in self.tables:
-            own = table.part.get_parameter(table.name)
+        tables = [table.part.get_parameter(table.name) for table in self.tables]
+        if any(len(own) != by_item.shape[0] for own in tables):
+            raise SettingError("features of items with tables that are cut by rows", remedy="leave one of both away")
+        for table, own in zip(self.tables, tables, strict=True):
             shared = _FromFeatures(by_item, own.shape[1], self.weight).to(own.device)
             parametrize.register_parametrization(table.part, table.name, shared.requires_grad_(own.requires_grad))
         try:

@@ -1,0 +1,1 @@
+"""One index of several parts, for more vectors than one index should hold."""
