@@ -56,7 +56,7 @@ def run(smoke: Smoke = False, items: int = 100_000, seconds: float = 30.0, soak:
                 results.add(configuration={**shared, "load": f"{RATE:g} a second"}, **_figures(found))
                 found = asyncio.run(crowded(questions, CLIENTS, seconds))
                 results.add(configuration={**shared, "load": f"{CLIENTS} clients"}, **_figures(found))
-                if server == "isthmus serve":
+                if server == "isthmus serve" and soak:
                     grown = _soaked(child, questions, settle, soak)
                     results.add(configuration={**shared, "seconds": soak, "load": "soak"}, **grown)
     return results.made
