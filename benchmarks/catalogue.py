@@ -24,6 +24,7 @@ MODULES: Mapping[str, str] = {
     "recommender_speed": "recommendation.speed",
     "recommender_search": "recommendation.exact_search",
     "recommend_latency": "recommendation.latency",
+    "serving": "recommendation.serving",
     "exact_changes": "recommendation.exact_changes",
     "evaluation": "recommendation.evaluation",
     "csv_loading": "recommendation.loading",
