@@ -28,6 +28,7 @@ from isthmus_interactions.cold_start.features import ItemFeatures
 from isthmus_interactions.cold_start.match_items import match_items_to_features
 from isthmus_interactions.exact import state
 from isthmus_interactions.exact.verbs import ExactVerbs
+from isthmus_interactions.exchange.verbs import ExchangeVerbs
 from isthmus_interactions.factorisation import implicit_adopting
 from isthmus_interactions.files.read_like import read_like
 from isthmus_interactions.files.reading import Reading, Weights
@@ -49,7 +50,7 @@ logger = logging.getLogger(__name__)
 
 
 @final
-class Recommender(ReportVerbs, ExactVerbs):
+class Recommender(ReportVerbs, ExactVerbs, ExchangeVerbs):
     """A trained model with its vocabularies. Created by ``fit`` or ``load``; immutable.
 
     Args:
