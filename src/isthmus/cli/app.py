@@ -23,7 +23,7 @@ from isthmus import __version__
 from isthmus.cli import builtin, dispatch, index, models, plotting
 from isthmus.cli.jobs import batch
 from isthmus.cli.output import console, log_on_stderr, printable, status, table
-from isthmus.cli.sharing import serving
+from isthmus.cli.sharing import bench, serving
 from isthmus.cli.sharing.agents import mcp
 from isthmus.cli.sharing.atlas import atlas
 from isthmus.cli.sharing.card import card
@@ -42,6 +42,7 @@ OWN: Mapping[str, dispatch.Function] = {
     "plot": plotting.plot,
     "batch": batch.batch,
     "serve": serving.serve,
+    "bench": bench.bench,
 }
 
 PAGE = (
@@ -70,6 +71,7 @@ PAGE = (
     ("isthmus interpolate DIR TEXT TEXT", "interpolate between two records"),
     ("isthmus plot DIR", "plot training curves and a map of codes"),
     ("isthmus serve DIR", "answer over HTTP, and show a page in the browser"),
+    ("isthmus bench DIR --http", "measure how fast a bundle is answered over HTTP"),
     ("isthmus index build VECTORS", "index any vectors; then search, add, remove, info, benchmark"),
     ("isthmus info DIR", "describe a bundle"),
     ("isthmus mcp DIR", "offer bundles to agents as tools"),
