@@ -3,8 +3,7 @@
     records ─ Adapter ─▶ Batch ─ Corruption ─ Encoder ─▶ hidden ─ Bottleneck ─▶ Code ─ Decoder ─▶ decoded ─ Readout · Likelihood ─▶ nats
 
 Axes, in the whole library: ``batch samples cells code entered hidden width targets steps rows k``. With S samples the
-decoder sees ``batch * S`` rows, copies side by side (``Batch.repeat``). Losses: nats per record. Higher scores are
-nearer.
+decoder gets ``batch * S`` rows, copies side by side (``Batch.repeat``). Losses: nats per record; high scores are near.
 """  # noqa: E501
 
 from __future__ import annotations
