@@ -1,10 +1,10 @@
 """Requests that arrive within a few milliseconds are answered together.
 
 A queue has a thread. The first request of a batch waits for others for ``window`` seconds, unless none came within the
-last ``window`` seconds: then it is likely to stay alone, and is answered at once. What arrives while the thread computes is
-the next batch, without waiting. Requests that cannot be answered together (other actions,
-other settings) are answered one group after the other. If a group fails, each of its requests is answered alone, so
-that a mistake in one does not reach the others.
+last ``window`` seconds: then it is likely to stay alone, and is answered at once. What arrives while the thread
+computes is the next batch, without waiting. Requests that cannot be answered together (other actions, other settings)
+are answered one group after the other. If a group fails, each of its requests is answered alone, so that a mistake in
+one does not reach the others.
 """
 
 from __future__ import annotations
