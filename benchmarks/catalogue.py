@@ -42,6 +42,7 @@ MODULES: Mapping[str, str] = {
     "index_recall": "index.recall",
     "index_exact": "index.exact",
     "index_filters": "index.filters",
+    "index_sharded": "index.sharded",
     "training_step": "training.step",
     "training_memory": "training.memory",
     "next_item_epoch": "training.next_item",
