@@ -21,6 +21,7 @@ from isthmus_images import denoising, fit
 from isthmus_images.adapter import ImageAdapter
 from isthmus_images.card import WORDS
 from isthmus_images.evaluate import ImageEvaluation, evaluate
+from isthmus_images.exchange import onnx
 from isthmus_images.files.pixels import Shown, ShownPicture, as_shown
 from isthmus_images.images import Images
 
@@ -133,6 +134,23 @@ class ImageAutoencoder(AutoencoderFace[ImageAdapter, Images, Shown]):
             SettingError: samples below 0, a noise level below 0, or a denoiser without noise.
         """
         return evaluate(self.fitted, images, samples=samples, seed=seed, noise=noise)
+
+    def to_onnx(self, folder: str | Path) -> Path:
+        """Write the encoder for onnxruntime, as ``model.onnx``: ``images`` (float32 [images, channels, height, width],
+        from 0 for black to 1 for white) in, ``codes`` (float32 [images, code]) out.
+
+        Args:
+            folder: a new folder; it is written whole or not at all.
+
+        Returns:
+            The folder.
+
+        Raises:
+            InputError: a model without codes, or the folder exists.
+            SettingError: PyTorch cannot export the encoder.
+            MissingLibraryError: the extra ``onnx`` is not installed.
+        """
+        return onnx.export(self.fitted, folder)
 
     @classmethod
     def _layout(cls) -> BundleLayout[ImageAdapter]:

@@ -13,6 +13,7 @@ from isthmus.bundle.in_memory import packed, unpacked
 from isthmus.cards import CardWords
 from isthmus.checked.arguments import flag
 from isthmus.distributed import check_network
+from isthmus.jobs.tasks import PartTask
 from isthmus.machine.devices import named_device, put
 from isthmus.plots import Missing, Panel
 from isthmus.training.interrupts import interruptible
@@ -27,10 +28,12 @@ from isthmus_interactions.cold_start.features import ItemFeatures
 from isthmus_interactions.cold_start.match_items import match_items_to_features
 from isthmus_interactions.exact import state
 from isthmus_interactions.exact.verbs import ExactVerbs
+from isthmus_interactions.exchange.verbs import ExchangeVerbs
 from isthmus_interactions.factorisation import implicit_adopting
 from isthmus_interactions.files.read_like import read_like
 from isthmus_interactions.files.reading import Reading, Weights
 from isthmus_interactions.interactions import Interactions
+from isthmus_interactions.jobs.tasks import PART_TASKS
 from isthmus_interactions.order.choose_decay import check_decay_of_auto, fit_with_decay
 from isthmus_interactions.order.temporal import earlier
 from isthmus_interactions.overview.card import WORDS
@@ -47,7 +50,7 @@ logger = logging.getLogger(__name__)
 
 
 @final
-class Recommender(ReportVerbs, ExactVerbs):
+class Recommender(ReportVerbs, ExactVerbs, ExchangeVerbs):
     """A trained model with its vocabularies. Created by ``fit`` or ``load``; immutable.
 
     Args:
@@ -55,9 +58,11 @@ class Recommender(ReportVerbs, ExactVerbs):
 
     Attributes:
         card_words: text of the model card for recommenders.
+        part_tasks: what is answered for the rows of a table in batch jobs, by name; see ``isthmus.jobs``.
     """
 
     card_words: ClassVar[CardWords] = WORDS
+    part_tasks: ClassVar[Mapping[str, PartTask]] = PART_TASKS
 
     @classmethod
     def fit(

@@ -151,6 +151,21 @@ class TextAutoencoder(AutoencoderFace[InputOutput, Texts, list[str]]):
         read = self._read(Path(texts) if isinstance(texts, str) else texts)
         return evaluate(self.model, self.adapter, read, samples=samples, seed=seed)
 
+    def to_onnx(self, folder: str | Path) -> Path:
+        """Not for texts: what turns them into numbers, the tokenizer, has no form in ONNX.
+
+        Args:
+            folder: nothing is written.
+
+        Raises:
+            SettingError: always; it says what to do instead.
+        """
+        raise SettingError(
+            "a model of texts, whose tokenizer has no form in ONNX",
+            expected="a recommender, or an autoencoder of images or of rows of numbers",
+            remedy="write its encoder with isthmus_text.to_sentence_transformers, which optimum exports to ONNX",
+        )
+
     @classmethod
     def _layout(cls) -> BundleLayout[InputOutput]:
         return LAYOUT

@@ -26,6 +26,7 @@ from isthmus_vectors.adapter import VectorAdapter
 from isthmus_vectors.card import AUTOENCODER
 from isthmus_vectors.columns import Columns
 from isthmus_vectors.evaluate import VectorEvaluation, evaluate
+from isthmus_vectors.exchange import onnx
 from isthmus_vectors.float64 import Float64Model
 from isthmus_vectors.storage import LAYOUT
 from isthmus_vectors.vectors import Vectors
@@ -165,6 +166,27 @@ class VectorAutoencoder(AutoencoderFace[VectorAdapter, Vectors, Rows]):
     def width(self) -> int:
         """The number of columns."""
         return self.adapter.scaling.width
+
+    def to_onnx(self, folder: str | Path) -> Path:
+        """Write the encoder for onnxruntime, as ``model.onnx``.
+
+        A model of dense rows takes ``rows`` (float64 [rows, columns], in the units of the training data and the order
+        of its columns), one of sparse rows ``items`` (int64, the column of each entry), ``offsets`` (int64, where the
+        entries of each row start, and at last where they end) and ``weights`` (float32, the entries). It returns
+        ``codes`` (float32 [rows, code]), which are those of ``encode`` but for the rounding of float32.
+
+        Args:
+            folder: a new folder; it is written whole or not at all.
+
+        Returns:
+            The folder.
+
+        Raises:
+            InputError: a model without codes, or the folder exists.
+            SettingError: PyTorch cannot export the encoder.
+            MissingLibraryError: the extra ``onnx`` is not installed.
+        """
+        return onnx.export(self.fitted, folder)
 
     @classmethod
     def _layout(cls) -> BundleLayout[VectorAdapter]:

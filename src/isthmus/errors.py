@@ -102,6 +102,10 @@ class NameClashError(PluginError):
     """Two installed distributions register the same name."""
 
 
+class JobError(IsthmusError):
+    """Parts of a batch job failed; the others are whole, and the same call does what is missing."""
+
+
 class TrainingError(IsthmusError):
     """Training cannot continue."""
 

@@ -16,6 +16,8 @@ from tiny_faces import TEXTS, numbers, pictures
 
 from isthmus_interactions.recommend.find_items import find_items
 
+LATE = ("detector", "compressor")
+
 
 def face(name: str) -> Any:
     return opened(name).face
@@ -34,7 +36,7 @@ def pairs(document: dict[str, Any]) -> list[tuple[Any, float]]:
     return [(one["id"], one["score"]) for one in document["items"]]
 
 
-@pytest.mark.parametrize("name", ["ease", "mult-vae"])
+@pytest.mark.parametrize("name", ["ease", pytest.param("mult-vae", marks=pytest.mark.slow)])
 @pytest.mark.parametrize(
     "settings",
     [
@@ -167,6 +169,7 @@ def test_rows_of_numbers() -> None:
     assert found("vector", "reconstruct", {"vectors": rows.tolist()})["vectors"] == vector.reconstruct(rows).tolist()
 
 
+@pytest.mark.slow
 def test_detectors_tell_columns_and_compressors_bytes() -> None:
     detector, rows = face("detector"), numbers(2, seed=1).astype(float)
     answer = found("detector", "anomalies", {"vectors": rows.tolist(), "explain": True, "columns": 2})
@@ -178,7 +181,16 @@ def test_detectors_tell_columns_and_compressors_bytes() -> None:
     assert [base64.b64decode(one) for one in codes] == [row.tobytes() for row in face("compressor").encode(vectors)]
 
 
-@pytest.mark.parametrize("name", ["ease", "text", "image", "vector", "detector", "compressor"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "ease",
+        "text",
+        "image",
+        "vector",
+        *(pytest.param(one, marks=pytest.mark.slow) for one in ("detector", "compressor")),
+    ],
+)
 def test_the_page_can_draw_every_model(name: str) -> None:
     course = found(name, "course", {})
     assert isinstance(course["records"], list)

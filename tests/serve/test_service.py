@@ -90,13 +90,13 @@ def get(app: Any, path: str, **headers: str) -> httpx.Response:
 
 
 def test_several_models_are_named() -> None:
-    app, _ = served("ease", "mult-vae", "text")
+    app, _ = served("ease", "mult-vae", "vector")
     assert "ease, mult-vae" in problem(post(app, "/v1/recommend", {"history": [1]}), 422, "which-model")["detail"]
     assert post(app, "/v1/recommend", {"history": [1], "model": "mult-vae"}).json()["model"] == "mult-vae"
-    problem(post(app, "/v1/recommend", {"history": [1], "model": "text"}), 422, "wrong-model")
-    assert post(app, "/v1/search", {"text": "a"}).json()["model"] == "text"
+    problem(post(app, "/v1/recommend", {"history": [1], "model": "vector"}), 422, "wrong-model")
+    assert post(app, "/v1/anomalies", {"vectors": [[0] * 6]}).json()["model"] == "vector"
     listed = get(app, "/v1/models").json()
-    assert [one["id"] for one in listed["data"]] == ["ease", "mult-vae", "text"]
+    assert [one["id"] for one in listed["data"]] == ["ease", "mult-vae", "vector"]
     assert listed["data"][0]["domain"] == "interactions"
     assert "recommend" in listed["data"][0]["actions"]
     problem(post(app, "/v1/nothing", {}), 404, "unknown-path")
@@ -105,7 +105,7 @@ def test_several_models_are_named() -> None:
 
 
 def test_the_openapi_document_describes_what_is_served() -> None:
-    app, _ = served("ease", "text", "vector", "detector", token="secret")
+    app, _ = served("ease", "mult-vae", "vector", token="secret")
     document = get(app, "/openapi.json", authorization="Bearer secret").json()
     assert {"/v1/recommend", "/v1/search", "/v1/embeddings", "/v1/anomalies", "/v1/models"} <= set(document["paths"])
     text = json.dumps(document)

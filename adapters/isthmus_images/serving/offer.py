@@ -43,7 +43,16 @@ def offer(model: ImageAutoencoder) -> Offer:
     about = {**facts(model), "size": list(model.adapter.size), "channels": model.adapter.signal.channels}
     blank = np.zeros((1, *model.adapter.size, *([3] if model.adapter.signal.channels == 3 else [])), np.float32)
     warm = quietly(lambda: model.search(blank, 1) if model.fitted.gallery else model.denoise(blank))
-    return Offer(_actions(answers) + drawn(model), about, warm, PAGE)
+    return Offer(_actions(answers) + drawn(model), about, warm, PAGE, lambda count, seed: _trial(model, count, seed))
+
+
+def _trial(model: ImageAutoencoder, count: int, seed: int) -> tuple[str, list[Document]]:
+    """Pictures of noise, in the size of the model."""
+    shape = (*model.adapter.size, *([3] if model.adapter.signal.channels == 3 else []))
+    noise = np.random.default_rng(seed).random((count, *shape), dtype=np.float32)
+    action = "embeddings" if model.fitted.has_codes else "denoise"
+    field = "input" if action == "embeddings" else "images"
+    return action, [{field: [url]} for url in data_urls(noise)]
 
 
 def _actions(answers: ImageAnswers) -> tuple[Action, ...]:

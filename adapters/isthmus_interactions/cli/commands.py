@@ -11,6 +11,7 @@ import typer
 from rich.console import RenderableType
 from rich.text import Text
 
+from isthmus.cli.jobs.batch import Workers
 from isthmus.cli.options import (
     Allow,
     Delimiter,
@@ -45,8 +46,10 @@ from isthmus_interactions.cli.options import (
     UserColumn,
     ValueColumn,
 )
+from isthmus_interactions.cli.recommend_job import Work, recommend_job
 from isthmus_interactions.exchange import trec
 from isthmus_interactions.files.reading import Reading, with_order
+from isthmus_interactions.jobs.inputs import is_input
 from isthmus_interactions.recommend import export
 from isthmus_interactions.recommend.answers import Answer
 from isthmus_interactions.recommend.find_items import find_items
@@ -61,10 +64,14 @@ def recommend(
     history: Histories = None,
     users: Annotated[
         list[str] | None,
-        typer.Option(help='Users of the training data: ids, a JSON array, @FILE, or "all"; may be repeated.'),
+        typer.Option(
+            help='Users of the training data: ids, a JSON array, @FILE, or "all"; or Parquet files of users with '
+            "histories or of events, or a store; may be repeated."
+        ),
     ] = None,
     out: Annotated[
-        Path | None, typer.Option(help="Parquet file for the recommendations, or a TREC run: .run or .trec.")
+        Path | None,
+        typer.Option(help="Parquet file for the recommendations, a TREC run: .run or .trec, or the folder of a job."),
     ] = None,
     k: ResultCount = 10,
     include_seen: Annotated[bool, typer.Option("--include-seen", help="Recommend items of the history, too.")] = False,
@@ -74,14 +81,19 @@ def recommend(
     calibrated: Annotated[
         bool, typer.Option("--calibrated", help="Tell the chance of each item to be a hit, and the hits to expect.")
     ] = False,
+    engine: Annotated[
+        str | None, typer.Option(help="Write a folder of parts, by local processes, torchrun or ray [local for files].")
+    ] = None,
+    workers: Workers = None,
     as_json: Json = False,
 ) -> None:
-    """Recommend items for histories, or for users of the training data."""
+    """Recommend items for histories, or for users of the training data or of files."""
     if (history is None) == (users is None):
         raise InputError("recommend needs either --history or --users", remedy='try --history "id,id"')
     if out is not None and users is None:
         raise InputError("--out without --users", remedy="recommendations for histories go to standard output")
-    if out is not None:
+    job = users is not None and (engine is not None or is_input(users))
+    if out is not None and not job:
         check_file(out)
         check_ending(out, (".parquet", ".pq", *RUNS))
     recommender = Recommender.load(directory)
@@ -96,6 +108,9 @@ def recommend(
         "diversity": diversity,
         "calibrated": calibrated,
     }
+    if job:
+        recommend_job(recommender, directory, users or [], out, Work(engine or "local", workers, k, filters), as_json)
+        return
     if users is not None:
         _recommend_users(recommender, users, out, k, filters, as_json)
         return

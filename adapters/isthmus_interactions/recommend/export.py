@@ -45,14 +45,7 @@ def write(
         InputError: a directory stands at that place, or there is none to hold the file.
         OSError: the disk is full, say; an older file is still there.
     """
-    fields = [
-        ("user", _type(adapter.users)),
-        ("rank", pa.int32()),
-        ("item", _type(adapter.items)),
-        ("score", pa.float32()),
-        *([("chance", pa.float32())] if calibrated else []),
-    ]
-    schema = pa.schema(fields)
+    schema = _schema(_type(adapter.users), adapter, calibrated)
     rows, remaining = 0, iter(users)
     with written(path) as file, pq.ParquetWriter(file, schema) as writer:
         while some := list(islice(remaining, USERS_AT_A_TIME)):
@@ -60,6 +53,33 @@ def write(
             writer.write_table(table)
             rows += len(table)
     return rows
+
+
+def answers_table(
+    users: Sequence[GivenId],
+    answers: Answers[Answer],
+    adapter: InteractionsAdapter,
+    kind: pa.DataType,
+    calibrated: bool,
+) -> pa.Table:
+    """Answers as rows.
+
+    Args:
+        users: an id for each answer.
+        answers: what is recommended.
+        adapter: determines the type of items.
+        kind: the type of users.
+        calibrated: whether the answers have chances.
+
+    Returns:
+        Columns user, rank (from 1), item, score (higher is better) and perhaps chance.
+    """
+    return _table(users, answers, _schema(kind, adapter, calibrated))
+
+
+def _schema(users: pa.DataType, adapter: InteractionsAdapter, calibrated: bool) -> pa.Schema:
+    fields = [("user", users), ("rank", pa.int32()), ("item", _type(adapter.items)), ("score", pa.float32())]
+    return pa.schema([*fields, *([("chance", pa.float32())] if calibrated else [])])
 
 
 def _table(users: Sequence[GivenId], answers: Iterable[Answer], schema: pa.Schema) -> pa.Table:

@@ -14,6 +14,7 @@ from isthmus.errors import SettingError
 from isthmus.ids import Id
 from isthmus_interactions.recommend.answers import Answer
 from isthmus_interactions.recommend.find_items import ItemFinder
+from isthmus_interactions.recommend.histories import GivenId
 from isthmus_interactions.recommender import Recommender
 from isthmus_interactions.serving.requests import (
     AboutSomebody,
@@ -135,7 +136,7 @@ class RecommenderAnswers:
 
     # --- titles and ids ----------------------------------------------------------------------------------------------
 
-    def _explained(self, request: AboutSomebody, item: Id, k: int) -> Answer:
+    def _explained(self, request: AboutSomebody, item: GivenId, k: int) -> Answer:
         if request.user is not None:
             return self._recommender.explain_user(request.user, item, k)
         return self._recommender.explain(self._read(request.history or ()), item, k)

@@ -19,6 +19,9 @@ from isthmus_interactions.serving.requests import Course, Explain, Find, Points,
 
 PAGE = Path(__file__).with_name("page.js")
 
+HISTORY = 20
+"""Items of the histories to measure with."""
+
 MAPPED = 24
 """Singular vectors that the map of items is drawn from."""
 
@@ -26,7 +29,20 @@ MAPPED = 24
 def offer(recommender: Recommender) -> Offer:
     """What a recommender offers over HTTP and to agents."""
     answers = RecommenderAnswers(recommender)
-    return Offer(_actions(answers) + _drawn(recommender, answers), _about(recommender), lambda: _warm(answers), PAGE)
+    return Offer(
+        _actions(answers) + _drawn(recommender, answers),
+        _about(recommender),
+        lambda: _warm(answers),
+        PAGE,
+        lambda count, seed: ("recommend", _histories(recommender, count, seed)),
+    )
+
+
+def _histories(recommender: Recommender, count: int, seed: int) -> list[Document]:
+    """Histories of different items, drawn from the whole catalogue."""
+    items, generator = recommender.adapter.items, np.random.default_rng(seed)
+    length = min(HISTORY, len(items))
+    return [{"history": items.take(generator.choice(len(items), length, replace=False)), "k": 10} for _ in range(count)]
 
 
 def _actions(answers: RecommenderAnswers) -> tuple[Action, ...]:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
+
 from isthmus.actions import Action, Offer
 from isthmus.actions.action import Document
 from isthmus.errors import InputError
@@ -38,7 +40,18 @@ def offer(model: TextAutoencoder) -> Offer:
     answers = TextAnswers(model)
     warm = quietly(lambda: answers.search(Search(text="a", k=1)) if model.fitted.gallery else model.encode(["a"]))
     about = {**facts(model), "longest": model.adapter.input.max_length}
-    return Offer(_actions(answers) + drawn(model), about, warm, PAGE)
+    return Offer(_actions(answers) + drawn(model), about, warm, PAGE, lambda count, seed: _trial(model, count, seed))
+
+
+def _trial(model: TextAutoencoder, count: int, seed: int) -> tuple[str, list[Document]]:
+    """Texts that the model is asked for the codes of: of its own, or drawn from its vocabulary."""
+    gallery, generator = model.fitted.gallery, np.random.default_rng(seed)
+    if gallery is not None and gallery.items is not None:
+        texts = [gallery.items[row] for row in generator.integers(len(gallery), size=count).tolist()]
+    else:
+        tokenizer = model.adapter.input.tokenizer
+        texts = tokenizer.decode_batch(generator.integers(tokenizer.vocabulary, size=(count, 12)).tolist())
+    return "embeddings", [{"input": text} for text in texts]
 
 
 def _actions(answers: TextAnswers) -> tuple[Action, ...]:

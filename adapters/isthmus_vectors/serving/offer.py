@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -56,16 +57,23 @@ def _of_autoencoder(model: VectorAutoencoder) -> Offer:
         found.append(Action("anomalies", about, Anomalies, answers.anomalies))
     about_model = {**facts(model), **_columns(model.columns, model.width)}
     warm = quietly(lambda: model.encode(np.zeros((1, model.width))))
-    return Offer((*found, *drawn(model)), about_model, warm, PAGE)
+    name = "anomalies" if model.fitted.anomaly_scorer is not None else "reconstruct"
+    return Offer((*found, *drawn(model)), about_model, warm, PAGE, _trial(name, model.width))
+
+
+def _trial(action: str, width: int) -> Callable[[int, int], tuple[str, list[Document]]]:
+    """Rows of normal numbers."""
+
+    def trial(count: int, seed: int) -> tuple[str, list[Document]]:
+        rows = np.random.default_rng(seed).normal(size=(count, 1, width))
+        return action, [{"vectors": row} for row in rows.tolist()]
+
+    return trial
 
 
 def _of_detector(model: Detector) -> Offer:
-    about = {
-        "builder": "detector",
-        "anomalies": True,
-        "explains": True,
-        **_columns(model.columns, len(model.fitted.centre)),
-    }
+    width = len(model.fitted.centre)
+    about = {"builder": "detector", "anomalies": True, "explains": True, **_columns(model.columns, width)}
     return Offer(
         (
             Action(
@@ -79,6 +87,7 @@ def _of_detector(model: Detector) -> Offer:
         about,
         quietly(lambda: model.anomaly_scores(np.zeros((1, width)))),
         PAGE,
+        _trial("anomalies", width),
     )
 
 
@@ -95,6 +104,7 @@ def _of_compressor(model: Compressor) -> Offer:
         ),
         about,
         page=PAGE,
+        trial=_trial("encode", model.width),
     )
 
 

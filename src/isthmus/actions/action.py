@@ -48,12 +48,14 @@ class Offer:
         about: facts for a list of models, as JSON: the builder, sizes, what it can do. Never ids or records.
         warm: does what the first question would otherwise wait for.
         page: a JavaScript module that draws the panel of this domain in the browser; None for none.
+        trial: the name of an action, and so many typical requests to measure with, by a seed; None for none.
     """
 
     actions: Sequence[Action]
     about: Mapping[str, Any] = field(default_factory=dict)
     warm: Callable[[], None] = lambda: None
     page: Path | None = None
+    trial: Callable[[int, int], tuple[str, list[Document]]] | None = None
 
     def action(self, name: str) -> Action | None:
         """The action of that name, or None."""

@@ -21,9 +21,13 @@ from rich.text import Text
 
 from isthmus import __version__
 from isthmus.cli import builtin, dispatch, index, models, plotting
+from isthmus.cli.jobs import batch
 from isthmus.cli.output import console, log_on_stderr, printable, status, table
-from isthmus.cli.sharing import serving
+from isthmus.cli.sharing import bench, serving
+from isthmus.cli.sharing.agents import mcp
+from isthmus.cli.sharing.atlas import atlas
 from isthmus.cli.sharing.card import card
+from isthmus.cli.sharing.export import export
 from isthmus.disk import told_by_system
 from isthmus.errors import FewRowsKeptWarning, InputError, IsthmusError, ModelQualityWarning, UnknownIdWarning
 
@@ -31,9 +35,14 @@ OWN: Mapping[str, dispatch.Function] = {
     "adapters": builtin.adapters,
     "models": models.models,
     "info": builtin.info,
+    "atlas": atlas,
     "card": card,
+    "export": export,
+    "mcp": mcp,
     "plot": plotting.plot,
+    "batch": batch.batch,
     "serve": serving.serve,
+    "bench": bench.bench,
 }
 
 PAGE = (
@@ -45,6 +54,7 @@ PAGE = (
     ("isthmus forget DIR", "forget users and items"),
     ("isthmus tune NAME FILE", "search for the best settings of one model"),
     ("isthmus recommend DIR", "recommend items for a user's history"),
+    ("isthmus batch TASK DIR FILES", "recommend, score, encode or find anomalies for many Parquet files"),
     ("isthmus similar DIR", "find items similar to an item"),
     ("isthmus explain DIR", "show how the items of a history contribute to a recommendation"),
     ("isthmus items DIR [TEXT]", "find items by title or id"),
@@ -61,8 +71,12 @@ PAGE = (
     ("isthmus interpolate DIR TEXT TEXT", "interpolate between two records"),
     ("isthmus plot DIR", "plot training curves and a map of codes"),
     ("isthmus serve DIR", "answer over HTTP, and show a page in the browser"),
+    ("isthmus bench DIR --http", "measure how fast a bundle is answered over HTTP"),
     ("isthmus index build VECTORS", "index any vectors; then search, add, remove, info, benchmark"),
     ("isthmus info DIR", "describe a bundle"),
+    ("isthmus mcp DIR", "offer bundles to agents as tools"),
+    ("isthmus atlas DIR", "a large map of codes for Embedding Atlas"),
+    ("isthmus export DIR --onnx", "write a model for onnxruntime"),
     ("isthmus card DIR", "print the model card of a bundle, or write it into the bundle"),
     ("isthmus models [NAME]", "list the models of the installed adapters, or explain one and its settings"),
     ("isthmus adapters", "list the installed adapters"),

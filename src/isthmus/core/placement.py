@@ -1,9 +1,9 @@
-"""Where the rows of item tables are: all of them in this process, or a part of them in each of several processes.
+"""The location of the rows of item tables: all in this process, or distributed over several processes.
 
-Parts with a table ask for its ``Rows`` when they are built, and compute with them what needs every row: the sum of a
-bag, a softmax, logits. In one process that is what it says and costs nothing. ``isthmus.distributed`` has the other
-case, in which each of these is a sum or a maximum over the processes. A training is given a ``Placement``, and neither
-its loop nor the models know which one it is.
+Parts with a table get its ``Rows`` when they are built, and use them for everything that needs all rows: the sum of a
+bag, a softmax, logits. In one process this adds no cost. ``isthmus.distributed`` implements the other case, in which
+each of these is a sum or a maximum over the processes. A training uses a ``Placement``, and neither its loop nor the
+models depend on which one it is.
 """
 
 from __future__ import annotations
@@ -24,65 +24,65 @@ from isthmus.protocols import Columns, Neighbours
 from isthmus.rowlists import RowLists
 
 Fill = Callable[[Tensor], object]
-"""Draws numbers into a tensor, in place: number after number, or sixteen at a time, as PyTorch draws normal numbers on
-a CPU."""
+"""A function that fills a tensor with random numbers, in place: one at a time, or sixteen at a time, as PyTorch draws
+normal numbers on a CPU."""
 
 
 @runtime_checkable
 class Rows(Protocol):
-    """The rows of a table over all items: those that are here, and what is computed over all of them.
+    """The rows of a table over all items: the local ones, and computations over all of them.
 
-    Axes of tables are those of the rows that are here; items have their numbers among all.
+    Tables only have the local rows; items are numbered globally, unless a local number is mentioned.
     """
 
     @property
     def width(self) -> int:
-        """How many rows there are in all."""
+        """The total number of rows."""
 
     @property
     def whole(self) -> bool:
-        """Whether all of them are here."""
+        """Whether all rows are local."""
 
     def fill(self, table: Tensor, draw: Fill) -> None:
-        """Draw numbers for all rows and keep those of the rows that are here: the same numbers wherever they are."""
+        """Draw numbers for all rows and keep those of the local rows, so that they do not depend on the placement."""
 
     def table(self, draw: Fill, *columns: int) -> nn.Parameter:
-        """A new table [rows here, *columns] with such numbers."""
+        """A new table [local rows, *columns] with such numbers."""
 
     def own(self, bags: Bags) -> Bags:
-        """The entries whose items are here, by their numbers here; as many bags as before."""
+        """The entries whose items are local, with local numbers; the number of bags is unchanged."""
 
     def within(self, items: Int64[Tensor, " ascending"]) -> slice:
-        """Which of some items, in ascending order, are here."""
+        """Which of some items, in ascending order, are local."""
 
     def places(self, items: Int64[Tensor, " items"]) -> Int64[Tensor, " items"]:
-        """The numbers here of items that are here."""
+        """The local numbers of local items."""
 
     def lookup(self, table: Tensor, ids: Int64[Tensor, "*positions"]) -> Float[Tensor, "*positions width"]:
-        """The rows of some items, wherever they are."""
+        """The rows of some items, local or not."""
 
     def total(self, part: Tensor) -> Tensor:
-        """The sum of what each process computed of its rows; differentiable."""
+        """The sum of the results of all processes for their rows; differentiable."""
 
     def handed(self, state: Tensor) -> Tensor:
-        """The same state, whose gradient is the sum of those that each process has for its rows."""
+        """The same state; its gradient is the sum of the gradients of all processes."""
 
     def added(self, part: Tensor) -> Tensor:
         """``total`` without a gradient."""
 
     def largest(self, part: Tensor) -> Tensor:
-        """The elementwise maximum of what each process has; no gradient."""
+        """The elementwise maximum over all processes; no gradient."""
 
     def logits(
         self, decoded: Float[Tensor, "batch hidden"], weight: Tensor, bias: Tensor | None, columns: Columns = None
     ) -> Float[Tensor, "batch columns"]:
-        """Inner products of states with rows, plus biases; of all items, a slice of them, or some by number."""
+        """Inner products of states with rows, plus biases, for all items, a slice of them, or some by number."""
 
     def own_lists(self, lists: RowLists) -> RowLists:
-        """The items of each list that are here, by their numbers here."""
+        """The local items of each list, with local numbers."""
 
     def merged(self, found: Neighbours) -> Neighbours:
-        """The best answers over all rows, from the best of the rows here, which have their numbers here."""
+        """The best results over all rows, from the best of the local rows, which have local numbers."""
 
 
 @dataclass(frozen=True)
@@ -140,9 +140,9 @@ class AllRows:
         """Inner products of states with rows, plus biases.
 
         Args:
-            decoded: one state a row.
+            decoded: one state per row.
             weight: the table.
-            bias: one number for each item; None for none.
+            bias: one number per item; None for none.
             columns: a slice of the items or some by number; None for all.
 
         Returns:
@@ -157,33 +157,33 @@ class AllRows:
         return lists
 
     def merged(self, found: Neighbours) -> Neighbours:
-        """The same answers."""
+        """The same results."""
         return found
 
 
 @runtime_checkable
 class Placement(Protocol):
-    """The processes that train one model together, seen from one of them."""
+    """The processes that train one model together, from the view of one of them."""
 
     @property
     def leader(self) -> bool:
-        """Whether this process speaks for all: it shows the progress and writes what is not in parts."""
+        """Whether this process shows the progress and writes what is not distributed."""
 
     @property
     def recovers(self) -> bool:
-        """Whether this process can go on with its model after an error. If others wait for it elsewhere, it cannot."""
+        """Whether this process can continue with its model after an error; not if other processes wait for it."""
 
     def rows(self, width: int) -> Rows:
         """The rows of a table over ``width`` items."""
 
     def any(self, here: bool) -> bool:
-        """Whether it is so in any process; all of them ask at the same time, and all hear the same."""
+        """Whether ``here`` is true in any process; all processes call this at the same time and get the same result."""
 
     def most(self, here: int) -> int:
-        """The largest number of any process, likewise."""
+        """The maximum of a number over all processes, likewise."""
 
     def store(self, model: nn.Module, folder: Path, usual: Callable[[Path], Any]) -> Any:
-        """What keeps the checkpoints of a training of ``model``: ``usual``, or something with the same methods."""
+        """The store of checkpoints for a training of ``model``: ``usual``, or one with the same methods."""
 
 
 @dataclass(frozen=True)
@@ -198,20 +198,20 @@ class OneProcess:
         return AllRows(width)
 
     def any(self, here: bool) -> bool:
-        """Whether it is so here."""
+        """Whether ``here`` is true."""
         return here
 
     def most(self, here: int) -> int:
-        """The number here."""
+        """The given number."""
         return here
 
     def store(self, model: nn.Module, folder: Path, usual: Callable[[Path], Any]) -> Any:
-        """The usual one.
+        """The usual store.
 
         Args:
-            model: what is trained.
-            folder: of the checkpoints.
-            usual: makes what keeps them.
+            model: the model that is trained.
+            folder: folder of the checkpoints.
+            usual: builds the store.
         """
         return usual(folder)
 
@@ -220,7 +220,7 @@ _placement: ContextVar[Placement] = ContextVar("placement", default=OneProcess()
 
 
 def current() -> Placement:
-    """The placement of the models that are built and trained here and now."""
+    """The current placement, with which models are built and trained."""
     return _placement.get()
 
 
@@ -235,15 +235,15 @@ def placed(placement: Placement) -> Iterator[None]:
 
 
 def rows_of(readout: Any) -> Rows:
-    """The rows of a readout: those that it names, or all."""
+    """The rows of a readout: those that it declares, or all."""
     named: Rows | None = getattr(readout, "rows", None)
     return AllRows(len(readout.weight)) if named is None else named
 
 
 def cut_tables(model: nn.Module) -> dict[str, Rows]:
-    """The tensors of a model whose rows are items and not all here, under all their names in its state.
+    """The tensors of a model whose rows are items and not all local, under all their names in its state.
 
-    A module names its tables by a method ``tables``: their names within the module, and their rows.
+    A module declares its tables with a method ``tables``, which returns their names within the module and their rows.
     """
     found: dict[str, Rows] = {}
     for prefix, module in model.named_modules(remove_duplicate=False):

@@ -1,4 +1,4 @@
-"""Whatever scores every column for a bag: the face that tasks see."""
+"""Rankers, which score columns for rows of inputs: the interface of models that tasks use."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ from isthmus.protocols import Columns, LinearRanker, Ranker, RankingReadout
 
 
 class AutoencoderRanker:
-    """Scores are the logits of the clean, unsampled code.
+    """A ranker whose scores are the logits of an autoencoder for uncorrupted inputs, without sampling the code.
 
     Args:
         model: an autoencoder with a ranking readout.
 
     Raises:
-        SettingError: its readout ranks nothing.
+        SettingError: its readout cannot rank.
     """
 
     def __init__(self, model: Autoencoder) -> None:
@@ -40,7 +40,7 @@ class AutoencoderRanker:
         return self.rows.width
 
     def prepare(self, inputs: Tensors) -> Float[Tensor, "batch hidden"]:
-        """The decoded state of the mean code, whatever the encoder reads."""
+        """The decoded state of the mean code, for any inputs of the encoder."""
         with torch.no_grad():
             decoded: Tensor = self.model.decode(self.model.encode(read_by(self.model, inputs)).point)
             return decoded
@@ -52,7 +52,7 @@ class AutoencoderRanker:
 
 
 def ranker_of(model: nn.Module) -> Ranker:
-    """The ranking face of a model that a builder made.
+    """The ranker of a model that a builder returned.
 
     Raises:
         SettingError: it cannot rank.
@@ -65,7 +65,7 @@ def ranker_of(model: nn.Module) -> Ranker:
 
 
 def is_linear(ranker: object) -> TypeGuard[LinearRanker]:
-    """Whether the weights of a ranker can be read off, column by column."""
+    """Whether a ranker is linear, so that its weights can be read column by column."""
     return hasattr(ranker, "weights_for")
 
 
@@ -74,7 +74,7 @@ def _is_ranker(model: object) -> TypeGuard[Ranker]:
 
 
 def read_by(model: nn.Module, inputs: Tensors) -> Tensors:
-    """Inputs as one of several models reads them: token rows if its signal says so, otherwise bags."""
+    """The inputs that one of several models reads: token rows if its signal is that of tokens, otherwise bags."""
     if not isinstance(inputs, Histories):
         return inputs
     signal = getattr(model, "signal", None)
@@ -82,10 +82,10 @@ def read_by(model: nn.Module, inputs: Tensors) -> Tensors:
 
 
 class Blend(nn.Module):
-    """score(x) = Σ_p weight_p · score_p(x) / max(1, |x|) ** exponent_p, with |x| the entries of the bag.
+    """score(x) = Σ_p weight_p · score_p(x) / max(1, |x|) ** exponent_p, where |x| is the number of entries of the bag.
 
-    The logits of a deep core hardly grow with a history, those of a linear one are a sum over it: the exponent says how
-    much of that growth is taken back. A part of weight 0 is not computed at all.
+    The logits of a network hardly grow with the length of a history, whereas those of a linear model are sums over it;
+    the exponent determines how much of this growth is removed. Parts with weight 0 are not computed.
 
     Args:
         parts: models over the same columns.
@@ -113,14 +113,14 @@ class Blend(nn.Module):
         return self._rankers[0].width
 
     def weigh(self, weights: Sequence[float], exponents: Sequence[float]) -> None:
-        """Set what each part counts, in place."""
+        """Set the weights and exponents of the parts, in place."""
         self.weights.copy_(torch.tensor(weights))
         self.exponents.copy_(torch.tensor(exponents))
 
     def prepare(self, inputs: Tensors) -> list[tuple[int, Float[Tensor, " batch"], Any]]:
-        """Of each part that counts: its number, its factor for each row, its own state.
+        """For each part with a weight: its number, its factor for each row, and its own state.
 
-        Parts that read order receive the token rows of ``Histories``, as many of the last tokens as they read.
+        Parts that read order receive the token rows of ``Histories``, with as many of the last tokens as they read.
 
         Raises:
             SettingError: inputs without bags, whose length the factors need.
@@ -134,7 +134,7 @@ class Blend(nn.Module):
     def scores(
         self, state: list[tuple[int, Float[Tensor, " batch"], Any]], columns: Columns = None
     ) -> Float[Tensor, "batch columns"]:
-        """The weighted sum. Raises SettingError where every weight is 0."""
+        """The weighted sum. Raises SettingError if all weights are 0."""
         if not state:
             raise SettingError("a blend whose weights are all 0", expected="a blend that was fitted")
         total: Tensor | None = None

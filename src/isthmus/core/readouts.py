@@ -1,4 +1,4 @@
-"""The last layer: logits as inner products, a part of its own, asked for any columns."""
+"""Readouts: the last layer of a model, which computes logits of any columns."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from isthmus.protocols import Columns, RankingReadout, Readout
 
 
 class LinearReadout(nn.Module):
-    """logit_i = w_i · d + b_i = [w_i, b_i] · [d, 1]: an index over ``vectors()`` asked with ``queries(d)`` ranks as the
-    decoder does.
+    """logit_i = w_i · d + b_i = [w_i, b_i] · [d, 1]: searching an index of ``vectors()`` with ``queries(d)`` gives the
+    decoder's ranking.
 
     Args:
         hidden: width of the decoded state.
-        width: how many columns (items, words, features).
+        width: number of columns (items, words, features).
     """
 
     def __init__(self, hidden: int, width: int, *, generator: Generator) -> None:
@@ -35,7 +35,7 @@ class LinearReadout(nn.Module):
         return self.rows.logits(decoded, self.weight, self.bias, columns)
 
     def vectors(self) -> Float[Tensor, "width hidden_plus_one"]:
-        """[w_i, b_i], detached: the rows of an index."""
+        """[w_i, b_i], detached: the vectors for an index."""
         return torch.cat([self.weight, self.bias[:, None]], 1).detach()
 
     def queries(self, decoded: Float[Tensor, "batch hidden"]) -> Float[Tensor, "batch hidden_plus_one"]:
@@ -43,23 +43,24 @@ class LinearReadout(nn.Module):
         return torch.cat([decoded, decoded.new_ones(len(decoded), 1)], 1)
 
     def tables(self) -> dict[str, Rows]:
-        """The parameters with a row for each column, see ``isthmus.core.placement``."""
+        """The parameters that have one row per column, see ``isthmus.core.placement``."""
         return {"weight": self.rows, "bias": self.rows}
 
 
 def ranks(readout: Readout) -> TypeGuard[RankingReadout]:
-    """Whether a readout has all members of ``RankingReadout``, the parameters of a module among them."""
+    """Whether a readout has all members of ``RankingReadout``, including the parameters of a module."""
     return all(hasattr(readout, name) for name in ("weight", "bias", "vectors", "queries"))
 
 
 class GridReadout(nn.Module):
-    """Maps of half the size to ``outputs`` numbers for each pixel and channel: a transposed convolution, cut to the
-    size of the image.
+    """A transposed convolution from maps of half the size to ``outputs`` numbers for each pixel and channel, cropped to
+    the size of the image.
 
     Args:
-        hidden: channels of the maps, as the decoder gives them.
-        channels, height, width: of the images.
-        outputs: logits that the likelihood needs for each number: all first ones, then all second ones, and so on.
+        hidden: number of channels of the decoder's maps.
+        channels, height, width: size of the images.
+        outputs: number of logits that the likelihood needs for each number; all first ones come first, then all second
+            ones, and so on.
     """
 
     def __init__(
@@ -72,10 +73,10 @@ class GridReadout(nn.Module):
     def logits(
         self, decoded: Float[Tensor, "batch hidden rows columns"], columns: Columns = None
     ) -> Float[Tensor, "batch outputs height width"]:
-        """All pixels; there is no asking for some.
+        """The logits of all pixels.
 
         Raises:
-            SettingError: columns are asked for.
+            SettingError: ``columns`` is given.
         """
         if columns is not None:
             raise SettingError("some columns of an image", expected="columns=None: images are read whole")

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
+from functools import partial
 from typing import Any, cast
 
 from fastapi import FastAPI, Request, Response
@@ -11,6 +12,7 @@ from pydantic_core import to_json
 from starlette.exceptions import HTTPException
 
 from isthmus import __version__
+from isthmus.actions import Action
 from isthmus.actions.requests import checked
 from isthmus.errors import IsthmusError
 from isthmus.serve import bodies, problems, schema, static
@@ -25,6 +27,10 @@ from isthmus.serve.shelf import Shelf
 FIXED = ("/", "/health", "/ready", "/metrics", "/openapi.json", "/v1/models", "/v1/reload")
 OTHER = "other"
 
+LANES = ("together", "alone", "drawn")
+"""Queues of a model, each with a thread: new texts or a map, which take long, hold up nothing that is answered
+together."""
+
 
 class Service:
     """The served models with their queues.
@@ -37,7 +43,9 @@ class Service:
     def __init__(self, shelf: Shelf, settings: ServerSettings) -> None:
         self.shelf, self.settings, self.metrics = shelf, settings, Metrics()
         self.ready = True
-        self._queues = {name: self._queue(name) for name in shelf.models}
+        self._queues = {name: {lane: self._queue(name) for lane in LANES} for name in shelf.models}
+        for name, lanes in self._queues.items():
+            self.metrics.watch_queue(name, partial(_waiting, lanes))
         self.metrics.loaded(shelf.loaded_at)
 
     async def answer(self, name: str, request: Request) -> Response:
@@ -62,8 +70,10 @@ class Service:
             model = self.shelf.find(name, query.get("model"))
             body = await bodies.body_of(request, self.settings)
             document = bodies.uploaded(self._action(model, name), kind, body, query)
-        asked = checked(self._action(model, name), document, self.settings.limits)
-        return Response(await self._queues[model.name].ask(name, asked), media_type=bodies.JSON)
+        action = self._action(model, name)
+        queue = self._queues[model.name][_lane(action)]
+        asked = checked(action, document, self.settings.limits)
+        return Response(await queue.ask(name, asked), media_type=bodies.JSON)
 
     def models(self) -> dict[str, Any]:
         """The served models, in the form of OpenAI's list."""
@@ -86,8 +96,9 @@ class Service:
     async def close(self) -> None:
         """End all queues."""
         self.ready = False
-        for queue in self._queues.values():
-            await queue.close()
+        for lanes in self._queues.values():
+            for queue in lanes.values():
+                await queue.close()
 
     def label(self, path: str) -> str:
         """A path as one of few, for figures and logs: paths may hold anything."""
@@ -100,7 +111,7 @@ class Service:
 
     def _queue(self, name: str) -> Batcher:
         settings = self.settings
-        queue = Batcher(
+        return Batcher(
             name,
             lambda action: self.shelf.models[name].offer.action(action),
             window=settings.window,
@@ -108,11 +119,11 @@ class Service:
             room=settings.queue,
             watch=self.metrics.watcher(name),
         )
-        self.metrics.watch_queue(name, lambda: float(len(queue)))
-        return queue
 
-    def _action(self, model: Opened, name: str) -> Any:
-        return model.offer.action(name)
+    def _action(self, model: Opened, name: str) -> Action:
+        action = model.offer.action(name)
+        assert action is not None  # the shelf finds models that have it
+        return action
 
 
 def application(shelf: Shelf, settings: ServerSettings) -> tuple[App, Service]:
@@ -193,6 +204,16 @@ def _add_fixed(app: FastAPI, service: Service) -> None:
         async def reload() -> dict[str, Any]:
             await service.reload()
             return service.models()
+
+
+def _lane(action: Action) -> str:
+    if not action.as_tool:
+        return "drawn"
+    return "alone" if action.together is None else "together"
+
+
+def _waiting(lanes: Mapping[str, Batcher]) -> float:
+    return float(sum(map(len, lanes.values())))
 
 
 def _model(document: dict[str, Any]) -> str | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 from collections.abc import Callable, Hashable, Sequence
 from itertools import accumulate, pairwise
 from typing import Annotated, Any, Literal
@@ -15,7 +16,7 @@ from isthmus.actions import Action
 from isthmus.actions.action import Document
 from isthmus.actions.requests import Count, Request, finite
 from isthmus.answers import Answers
-from isthmus.errors import SettingError
+from isthmus.errors import IsthmusError, SettingError
 from isthmus.fitted import AutoencoderFace
 from isthmus.fitted.gallery import FoundRecords
 from isthmus.plots.maps import plane
@@ -169,9 +170,7 @@ def quietly(warm: Callable[[], Any]) -> Callable[[], None]:
     """A warm-up whose failure is no reason not to serve: whoever asks is told what is wrong."""
 
     def warmed() -> None:
-        try:
+        with contextlib.suppress(IsthmusError):
             warm()
-        except Exception:
-            return
 
     return warmed

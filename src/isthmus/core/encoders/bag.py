@@ -1,4 +1,4 @@
-"""From a bag to a hidden state: a sum of table rows, then an MLP."""
+"""An encoder for bags: a sum of item vectors, then an MLP."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ class BagEncoder(nn.Module):
     """``enter``: a weighted sum of item vectors [batch, entered]; ``trunk``: bias, activation and an MLP to [batch, sizes[-1]].
 
     Args:
-        width: how many items.
-        sizes: widths of the layers; the first is ``entered``, the last is the hidden state handed to the bottleneck.
-        activation: between layers; the last layer stays linear unless ``activate_last``.
+        width: number of items.
+        sizes: widths of the layers; the first is ``entered``, the last is that of the hidden state.
+        activation: activation between layers; the last layer is linear unless ``activate_last``.
         sparse_gradient: the gradient of the item vectors is sparse, for a plan with ``rowwise``.
     """  # noqa: E501
 

@@ -1,4 +1,4 @@
-"""From tokens to a state at each of them: a causal Transformer."""
+"""A causal Transformer that returns a state for each token."""
 
 from __future__ import annotations
 
@@ -14,32 +14,33 @@ from isthmus.core.placement import Rows, current
 from isthmus.errors import InputError
 
 GAPS = 64
-"""Intervals of time that are told apart: less than 1, then each twice as long as the one before."""
+"""Number of intervals of time that are distinguished: less than 1, then each twice as long as the one before."""
 
 
 AT_A_TIME = 1 << 16
-"""Tokens whose states are computed together where no gradient is needed."""
+"""Number of tokens whose states are computed together when no gradient is needed."""
 
 
 class CausalEncoder(nn.Module):
     """``enter``: token vectors [batch, steps, embedding]; ``trunk``: the state of each row's last token, [batch,
-    width]; of rows with ``every``, the state of every token, [tokens, width].
+    width]; for rows with ``every``, the states of all tokens, [tokens, width].
 
-    A state depends on its own token and on those before it, so that the states of one pass are the states of all
-    prefixes. Positions are counted from the newest token, which is number 0: wherever a row was cut, what was recent
-    has the same vector (in SASRec, rows padded on the left have the same effect).
+    A state depends on its own token and on those before it, so the states of one pass are those of all prefixes.
+    Positions are counted from the newest token, which is number 0, so that recent tokens have the same position vectors
+    wherever a row was cut (in SASRec, padding on the left has the same effect).
 
     Args:
-        signal: how many token ids there are, and the longest row.
-        width: of a token vector and of every state.
-        layers, heads: how many blocks, and how many heads in each.
-        dropout: on what enters the first block and on what each one adds, in training.
+        signal: number of token ids, and maximum length of a row.
+        width: width of token vectors and states.
+        layers, heads: number of blocks, and of heads in each.
+        dropout: dropout rate on the input of the first block and on the output of each block, in training.
         gated: whether blocks are gated, see ``isthmus.core.ops.attention.Block``.
-        timed: whether the time since the token before is read, as one of ``GAPS`` intervals with a learned vector each.
+        timed: whether the time since the previous token is read, as one of ``GAPS`` intervals with a learned vector
+            each.
 
     Attributes:
-        signal, timed: as given; whoever prepares data for the model reads them.
-        width: of a state.
+        signal, timed: as given; read by the code that prepares data for the model.
+        width: width of a state.
 
     Raises:
         SettingError: a width that the heads do not divide, or a dropout outside 0 <= rate < 1.
@@ -90,8 +91,8 @@ class CausalEncoder(nn.Module):
     def trunk(
         self, entered: Float[Tensor, "batch steps embedding"], inputs: Tensors | None
     ) -> Float[Tensor, "states width"]:
-        """The states, fp32 at least; without ``inputs`` every position counts. That of a row without tokens means
-        nothing.
+        """The states, in fp32 or more; without ``inputs`` every position is a token. The state of a row without tokens
+        is meaningless.
 
         Raises:
             ValueRangeError: a row that is longer than ``signal.length``.
@@ -116,7 +117,7 @@ class CausalEncoder(nn.Module):
         ends = torch.full((batch,), steps, device=entered.device) if inputs is None else token_rows(inputs).mask.sum(1)
         x = self.dropout(entered + self.positions[_from_the_newest(ends, steps)])
         for block in self.blocks:
-            # Padding stands behind the last token, where no token looks: no mask is needed.
+            # Padding follows the last token, and tokens do not attend to what follows: no mask is needed.
             x, _ = block(x, causal=True)
         if inputs is not None and _every(inputs):
             wanted = token_rows(inputs).real()
@@ -126,8 +127,8 @@ class CausalEncoder(nn.Module):
 
 
 def gaps_of(times: Float64[Tensor, "batch steps"]) -> Int64[Tensor, "batch steps"]:
-    """The number of the interval that each event came after the one before it: 0 for less than 1 (second, or unit of
-    the data) and for the first event, otherwise 1 + ⌊log₂⌋ of the difference."""
+    """The number of the interval between each event and the previous one: 0 for less than 1 (second, or unit of the
+    data) and for the first event, otherwise 1 + ⌊log₂⌋ of the difference."""
     since = times.diff(dim=1, prepend=times[:, :1]).clamp(min=0.5)
     return (since.log2().floor().long() + 1).clamp(min=0, max=GAPS - 1)
 
@@ -137,5 +138,5 @@ def _every(inputs: Tensors | None) -> bool:
 
 
 def _from_the_newest(ends: Int64[Tensor, " batch"], steps: int) -> Int64[Tensor, "batch steps"]:
-    """The number of each position: 0 for a row's last token, 1 for the one before it; 0 for padding, too."""
+    """The number of each position: 0 for the last token of a row and for padding, 1 for the token before the last."""
     return (ends[:, None] - 1 - torch.arange(steps, device=ends.device)).clamp(min=0)

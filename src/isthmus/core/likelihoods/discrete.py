@@ -1,5 +1,5 @@
-"""How probable the targets are, nats a record. Each is handed the readout and the decoded state; over bags none builds
-a row of the catalogue's width."""
+"""Likelihoods of discrete targets, in nats per record. They receive the readout and the decoded state, and never build
+a row of the catalogue's width for bags."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ from isthmus.protocols import RankingReadout, Readout
 
 LOG_2PI = math.log(2 * math.pi)
 ROUND = 64
-"""The positions of a batch are filled up to a multiple: products are compiled for each new shape they are asked for."""
+"""The positions of a batch are padded to a multiple of this, because products are compiled for each new shape."""
 COLUMNS = 16384
-"""Columns of a chunk where every logit of a bag's row is needed."""
+"""Number of columns per chunk if all logits of a bag are needed."""
 
 
 class Multinomial:
-    """Σ_i x_i log softmax(logits)_i over bags (Liang et al. 2018, equation 2); one target a row is the categorical."""
+    """Σ_i x_i log softmax(logits)_i over bags (Liang et al. 2018, equation 2); categorical for one target per row."""
 
     def __call__(
         self, readout: RankingReadout, decoded: Tensor, targets: Tensors, *, generator: Generator | None = None
@@ -41,7 +41,7 @@ class Multinomial:
         return readout.logits(decoded).float().softmax(1)
 
     def sample(self, readout: RankingReadout, decoded: Tensor, generator: Generator) -> Float[Tensor, "batch width"]:
-        """One draw a row, as counts.
+        """One sample per row, as counts.
 
         Args:
             readout: readout of the model.
@@ -58,7 +58,7 @@ class Multinomial:
 class Categorical:
     """Σ_t log softmax(logits_t)[id_t] over the tokens of a row: a multinomial with one target for each position.
 
-    Only positions where a token stands are computed; padding costs nothing.
+    Only the positions of tokens are computed; padding costs nothing.
     """
 
     def __call__(
@@ -75,7 +75,7 @@ class Categorical:
         return log_probs.new_zeros(targets.size).index_add(0, rows, log_probs)
 
     def token_log_probs(self, readout: RankingReadout, decoded: Tensor, targets: Tensors) -> Float[Tensor, " tokens"]:
-        """Nats of each token that is not padding.
+        """The log-probability of each token that is not padding, in nats.
 
         Args:
             readout: one row for each token of the vocabulary.
@@ -126,9 +126,10 @@ class Categorical:
 
 
 class Bernoulli:
-    """Σ_i x_i z_i − softplus(z_i): independent coins with logits z, for zeros and ones of any shape and for bags.
+    """Σ_i x_i z_i − softplus(z_i): independent Bernoulli variables with logits z, for zeros and ones of any shape and
+    for bags.
 
-    Numbers between 0 and 1 are taken as averages of coins; over those it is not a density, so that its nats cannot be
+    Numbers between 0 and 1 are treated as means of such variables; for those it is not a density, so its nats cannot be
     compared with those of another likelihood. ``ContinuousBernoulli`` is a density.
     """
 
@@ -160,7 +161,7 @@ class Bernoulli:
 
 
 def wide(logits: Tensor) -> Tensor:
-    """fp32 at least: half precision is widened, double precision stays."""
+    """The logits in fp32 if they are in half precision; double precision is kept."""
     return logits.to(torch.promote_types(logits.dtype, torch.float32))
 
 
@@ -169,18 +170,18 @@ def weighted_logits(readout: RankingReadout, decoded: Tensor, targets: Bags) -> 
 
     Args:
         readout: weights and biases of the logits z.
-        decoded: one state a row.
+        decoded: one state per row.
         targets: the bags x.
 
     Returns:
-        [batch]; no row of all columns is made.
+        [batch]; no row of all columns is built.
     """
     biases = bag_sum(readout.bias[:, None], targets)[:, 0]
     return (decoded * bag_sum(readout.weight, targets)).sum(1) + biases
 
 
 def _softplus_sum(readout: RankingReadout, decoded: Tensor) -> Float[Tensor, " batch"]:
-    """Σ_i softplus(z_i), a chunk of columns at a time, each computed again for its gradient."""
+    """Σ_i softplus(z_i), one chunk of columns at a time; each is computed again for its gradient."""
     # Held by name: whoever lends the readout other weights for a call has them back when the gradient is computed.
     weight, bias = readout.weight, readout.bias
 

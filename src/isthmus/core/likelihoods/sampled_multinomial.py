@@ -1,16 +1,16 @@
 """The multinomial likelihood of a large catalogue, estimated from a few of its columns.
 
-The exact log-likelihood of a bag, Σ_i x_i z_i − n · log Σ_i exp z_i, needs the logits of every item for its last term
-alone. Here the sum over items is estimated: exact over the bag's own items P, and from negatives S elsewhere, which all
-rows of a batch share,
+The exact log-likelihood of a bag, Σ_i x_i z_i − n · log Σ_i exp z_i, needs the logits of all items only for its last
+term. Here the sum over items is estimated: exactly for the bag's own items P, and from negatives S for the others,
+which all rows of a batch share,
 
     Σ_i exp z_i  ≈  Σ_{i ∈ P} exp z_i + Σ_{j ∈ S, j ∉ P} exp(z_j − log π_j)
 
-where π_j is the chance that j is among the negatives (Horvitz & Thompson 1952). The estimate has the right mean
-whatever the logits are; its logarithm is too low by a little, and the gradient's bias vanishes as the negatives grow in
-number. Correcting logits by the log of the chance: Bengio & Senécal 2008; Jean, Cho, Memisevic & Bengio, ACL 2015,
-section 3; Yi et al., RecSys 2019. Rows of the readout that were not touched have no gradient, and nothing of size
-batch × catalogue exists.
+where π_j is the chance that j is among the negatives (Horvitz & Thompson 1952). The estimate is unbiased for all
+logits; its logarithm is slightly too low, and the bias of the gradient vanishes as the number of negatives grows.
+Correcting logits by the log of the chance: Bengio & Senécal 2008; Jean, Cho, Memisevic & Bengio, ACL 2015, section 3;
+Yi et al., RecSys 2019. Rows of the readout that are not used have no gradient, and there is no tensor of size batch ×
+catalogue.
 """
 
 from __future__ import annotations
@@ -32,31 +32,31 @@ from isthmus.machine.unasked import distinct
 from isthmus.protocols import RankingReadout, Source
 
 ROWS = 4096
-"""Rows of a source that are counted at a time."""
+"""Number of rows of a source that are counted at a time."""
 
 MOST_LOGITS = 1 << 26
-"""Logits of a batch, 256 MB: beyond them the targets of other rows are not negatives."""
+"""Maximum number of logits of a batch (256 MB); beyond it, the targets of other rows are not used as negatives."""
 
 
 class SampledMultinomial(nn.Module):
-    """``Multinomial``, estimated from negatives where there is a generator, and exact without one.
+    """``Multinomial``, estimated from negatives if there is a generator, and exact without one.
 
     Negatives come from two places. Some are drawn from a mixture, q_i = popularity · count_i / Σ count +
-    (1 − popularity) / width: item i is given the length min(1, c q_i) with c such that all lengths add up to
-    ``negatives``, the range of that size is cut into these lengths, the largest first, and one point is drawn in each
-    unit of it. Items of length 1 are always drawn; with as many negatives as items that is every item, and the estimate
-    is the exact softmax. The others are the targets of the batch's other rows, whose vectors are at hand anyway: the
-    chance of an item that c of the N rows hold to be among B − 1 others is 1 − C(N − 1 − c, B − 1) / C(N − 1, B − 1).
+    (1 − popularity) / width: item i gets the length min(1, c q_i), with c such that all lengths add up to
+    ``negatives``; the lengths are laid out on a line, the largest first, and one point is drawn in each unit interval.
+    Items of length 1 are always drawn; with as many negatives as items that is every item, and the estimate is the
+    exact softmax. The others are the targets of the batch's other rows, whose vectors are available anyway: the chance
+    of an item that c of the N rows hold to be among B − 1 others is 1 − C(N − 1 − c, B − 1) / C(N − 1, B − 1).
 
-    The counts are known after ``learn``; before it all items count alike, and only drawn negatives are used. They are
-    not saved with the model, which needs them for training only.
+    The counts are known after ``learn``; before it all items have the same probability, and only drawn negatives are
+    used. They are not saved with the model, which only needs them for training.
 
     Args:
-        width: how many columns there are.
-        negatives: how many draws a batch.
+        width: number of columns.
+        negatives: number of draws per batch.
         popularity: share of the draws that follows popularity, 0 or more and below 1.
-        from_batch: targets of other rows serve as negatives too, while that makes at most ``MOST_LOGITS`` logits. The
-            rows of a batch must be distinct and uniformly shuffled.
+        from_batch: whether targets of other rows are negatives too, as long as there are at most ``MOST_LOGITS``
+            logits. The rows of a batch must be distinct and uniformly shuffled.
         sparse_gradient: the readout's gradient is sparse, for a plan with ``rowwise``.
 
     Raises:
@@ -102,7 +102,7 @@ class SampledMultinomial(nn.Module):
     def forward(
         self, readout: RankingReadout, decoded: Tensor, targets: Tensors, *, generator: Generator | None = None
     ) -> Float[Tensor, " batch"]:
-        """log p(targets | decoded), nats; an estimate where there is a generator.
+        """log p(targets | decoded), nats; an estimate if there is a generator.
 
         Args:
             readout: readout of the model.
@@ -141,7 +141,7 @@ class SampledMultinomial(nn.Module):
         return self.exact.mean(readout, decoded)
 
     def sample(self, readout: RankingReadout, decoded: Tensor, generator: Generator) -> Float[Tensor, "batch width"]:
-        """One draw a row, as counts, exact.
+        """One exact sample per row, as counts.
 
         Args:
             readout: readout of the model.
@@ -154,7 +154,7 @@ class SampledMultinomial(nn.Module):
         return self.exact.sample(readout, decoded, generator)
 
     def _log_chance(self, columns: Int64[Tensor, " drawn"], others: int) -> Float[Tensor, " drawn"]:
-        """log π of columns: to be drawn, or to be a target of one of ``others`` other rows."""
+        """log π of columns: of being drawn, or of being a target of one of ``others`` other rows."""
         missed = 1 - self.strata.chances[columns]
         if others:
             missed = missed * missed_by(self.counts[columns], self.rows, others)
@@ -163,14 +163,14 @@ class SampledMultinomial(nn.Module):
 
 @dataclass(frozen=True)
 class Strata:
-    """Lengths on a line, largest first, one point drawn in each unit of it.
+    """Lengths on a line, largest first; one point is drawn in each unit interval.
 
     Attributes:
         order: the columns along the line.
         ends: where each of them ends.
-        units: how many points are drawn.
-        chances: of each column to be drawn, by column. The length, but a little less where it crosses a unit's end:
-            parts a and b are hit independently, with the chance a + b − ab.
+        units: number of points that are drawn.
+        chances: probability of each column to be drawn. It is the length, or slightly less for a column that crosses
+            the end of a unit: its parts a and b are hit independently, with the probability a + b − ab.
     """
 
     order: Int64[Tensor, " width"]
@@ -189,7 +189,7 @@ class Strata:
         return cls(order, ends, chances, draws)
 
     def to(self, device: torch.device) -> Strata:
-        """The same on another device."""
+        """The same lengths on another device."""
         if self.ends.device == device:
             return self
         return Strata(self.order.to(device), self.ends.to(device), self.chances.to(device), self.units)
@@ -204,8 +204,8 @@ class Strata:
 
 
 def missed_by(counts: Int64[Tensor, " columns"], rows: int, others: int) -> Float64[Tensor, " columns"]:
-    """Chance that none of ``others`` rows, drawn from ``rows`` − 1 without replacement, holds a column that ``counts``
-    of these do: C(N − 1 − c, others) / C(N − 1, others)."""
+    """Probability that none of ``others`` rows, drawn from ``rows`` − 1 without replacement, contains a column that
+    ``counts`` of these contain: C(N − 1 − c, others) / C(N − 1, others)."""
     others = min(others, rows - 1)
     left = (rows - 1 - counts).double()
     log_ways = torch.lgamma(left + 1) - torch.lgamma((left - others).clamp(min=0) + 1)

@@ -1,6 +1,6 @@
-"""Closed-form cores: solved, not trained; to tasks they look like any ranker.
+"""Linear models in closed form.
 
-Every one of them is a setting of one problem. For data X, dropout p and a bound ξ on the diagonal,
+All of them are special cases of one problem. For data X, dropout p and a bound ξ on the diagonal,
 
     minimise ‖X − X B‖² + ‖Λ^½ B‖²   where B_jj ≤ ξ,     Λ = p / (1 − p) · diag(XᵀX) + λ I
 
@@ -8,15 +8,15 @@ Every one of them is a setting of one problem. For data X, dropout p and a bound
     EDLAE   ξ = 0               Steck, "Autoencoders that don't overfit towards the Identity", NeurIPS 2020
     RDLAE   any p and ξ         Moon, Kim & Lee, "It's Enough: Relaxing Diagonal Constraints in Linear Autoencoders for
                                 Recommendation", SIGIR 2023
-    ridge   ξ = 1               no bound is left: the diagonal of B = (XᵀX + Λ)⁻¹ XᵀX is below 1 of itself
+    ridge   ξ = 1               no bound: the diagonal of B = (XᵀX + Λ)⁻¹ XᵀX is below 1 of itself
 
-p / (1 − p) · diag(XᵀX) is what dropout on the inputs costs in the mean. With C = (XᵀX + Λ)⁻¹ and multipliers μ of the
+p / (1 − p) · diag(XᵀX) is the expected penalty of dropout on the inputs. With C = (XᵀX + Λ)⁻¹ and multipliers μ of the
 bound, the gradient is zero where B = I − C (Λ + μ). A column with a free diagonal has μ_j = 0, one at the bound has
 1 − C_jj (Λ_j + μ_j) = ξ, so that
 
     B = I − C · diag(s),     s_j = Λ_j + μ_j = max(Λ_j, (1 − ξ) / C_jj)
 
-which for ξ = 0 is B_ij = −C_ij / C_jj, for C_jj is never above 1 / Λ_j.
+which for ξ = 0 is B_ij = −C_ij / C_jj, because C_jj is never above 1 / Λ_j.
 """
 
 from __future__ import annotations
@@ -44,13 +44,13 @@ BYTES = 12
 """Memory of a solution for each pair of columns: 8 for the Gram matrix, inverted in place, and 4 for the weights."""
 
 BLOCK_BYTES = 256 << 20
-"""What a block of the sparse Gram matrix may take beside that."""
+"""Maximum additional memory of a block of the sparse Gram matrix."""
 
 TOLD = 100 << 20
-"""From so many bytes on it is worth telling."""
+"""The memory is logged if it is at least this many bytes."""
 
 TILE = 512
-"""Rows of the solution written at a time."""
+"""Number of rows of the solution that are written at a time."""
 
 logger = logging.getLogger(__name__)
 
@@ -70,7 +70,7 @@ class LinearAutoencoder(nn.Module):
         return len(self.weights)
 
     def prepare(self, inputs: Tensors) -> Bags:
-        """The bags themselves: nothing can be computed before the columns are known.
+        """Return the bags themselves, because nothing can be computed before the columns are known.
 
         Raises:
             SettingError: inputs that are not bags.
@@ -81,7 +81,7 @@ class LinearAutoencoder(nn.Module):
         """x B, for some columns or all."""
         if columns is None or columns == slice(0, self.width):
             return bag_sum(self.weights, state)
-        # Only the rows that the bags hold are gathered, not the columns of the whole matrix.
+        # Only the rows of the items in the bags are gathered, not columns of the whole matrix.
         rows, places = state.indices.unique(return_inverse=True)
         table = self.weights[:, columns][rows] if isinstance(columns, slice) else self.weights[rows[:, None], columns]
         return bag_sum(table, Bags(places, state.offsets, state.weights))
@@ -94,10 +94,10 @@ class LinearAutoencoder(nn.Module):
 @brief
 @dataclass(frozen=True)
 class Inverse:
-    """C = (XᵀX + Λ)⁻¹, from which every setting of ξ has its weights.
+    """C = (XᵀX + Λ)⁻¹, which yields the weights for every ξ.
 
     Attributes:
-        upper: C in float64; only what is on and above the diagonal is C.
+        upper: C in float64; only the elements on and above the diagonal are valid.
         ridge: the diagonal of Λ.
     """
 
@@ -108,8 +108,8 @@ class Inverse:
         """B = I − C · diag(s) with a diagonal of at most ξ, float32 [width, width].
 
         Args:
-            xi: ξ, from 0 (no item predicts itself) to 1 (nothing holds it back).
-            out: where to write B; by default a new array.
+            xi: ξ, from 0 (no item predicts itself) to 1 (no restriction).
+            out: array for B; by default a new one.
         """
         width = len(self.ridge)
         out = np.empty((width, width), np.float32) if out is None else out
@@ -129,10 +129,10 @@ class Inverse:
 @brief
 @dataclass(frozen=True)
 class Gram:
-    """XᵀX, computed once for all the λ and p that are tried on one X.
+    """XᵀX, computed once for all λ and p that are tried on the same X.
 
     Attributes:
-        upper: float64 [width, width]; only what is on and above the diagonal is XᵀX.
+        upper: float64 [width, width]; only the elements on and above the diagonal are valid.
     """
 
     upper: npt.NDArray[np.float64]
@@ -144,19 +144,20 @@ class Gram:
 
     @classmethod
     def of_parts(cls, parts: Iterable[csr_array], width: int) -> Gram:
-        """XᵀX of the rows of several matrices, each of shape (rows, width), which need not be there at once."""
+        """XᵀX of the rows of several matrices, each of shape (rows, width), which need not be in memory at the same
+        time."""
         gram = np.zeros((width, width))
         for part in parts:
             _add_gram(part, gram)
         return cls(gram)
 
     def inverse(self, regularisation: float, dropout: float = 0.0) -> Inverse:
-        """As ``inverse`` of X; it works on a copy, 8 bytes more for each pair of columns."""
+        """Like ``inverse`` for X, but on a copy, which takes 8 more bytes for each pair of columns."""
         return _inverted(self.upper.copy(), regularisation, dropout)
 
 
 def inverse(matrix: csr_array, regularisation: float, dropout: float = 0.0) -> Inverse:
-    """``inverse_of`` the rows of one matrix X, shape (rows, width)."""
+    """``inverse_of`` for the rows of one matrix X, shape (rows, width)."""
     return inverse_of([matrix], matrix.shape[1], regularisation, dropout)
 
 
@@ -164,7 +165,7 @@ def inverse_of(parts: Iterable[csr_array], width: int, regularisation: float, dr
     """C = (XᵀX + Λ)⁻¹ in float64 by one Cholesky factorisation, in place.
 
     Args:
-        parts: the rows of X, in matrices of shape (rows, width), which need not be there at once.
+        parts: the rows of X, in matrices of shape (rows, width), which need not be in memory at the same time.
         width: number of columns.
         regularisation: λ.
         dropout: p, the share of entries that Λ expects to be dropped.
@@ -183,11 +184,11 @@ def inverse_of(parts: Iterable[csr_array], width: int, regularisation: float, dr
 
 
 def _inverted(gram: npt.NDArray[np.float64], regularisation: float, dropout: float) -> Inverse:
-    """What ``inverse`` says, in the place of XᵀX."""
+    """The result of ``inverse``, in the memory of XᵀX."""
     diagonal = gram.diagonal().copy()
     ridge = dropout / (1 - dropout) * diagonal + regularisation
     np.fill_diagonal(gram, diagonal + ridge)
-    # LAPACK's columns are our rows: what is lower there is upper here, and nothing is copied.
+    # LAPACK is column-major: its lower triangle is the upper one here, and nothing is copied.
     _, failed = lapack.dpotrf(gram.T, lower=True, clean=False, overwrite_a=True)
     if not failed:
         _, failed = lapack.dpotri(gram.T, lower=True, overwrite_c=True)
@@ -197,7 +198,8 @@ def _inverted(gram: npt.NDArray[np.float64], regularisation: float, dropout: flo
 
 
 def _add_gram(matrix: csr_array, gram: npt.NDArray[np.float64]) -> None:
-    """Add XᵀX on and above the diagonal, a block of rows at a time, so that its sparse form is never whole."""
+    """Add XᵀX on and above the diagonal, one block of rows at a time, so that its whole sparse form is never in
+    memory."""
     check_csr(matrix)
     exact = matrix.astype(np.float64)
     transposed, width = exact.T.tocsr(), exact.shape[1]

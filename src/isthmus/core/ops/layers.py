@@ -1,4 +1,4 @@
-"""Layers with a seed of their own: initial weights come from a generator, never from the global state."""
+"""Layers whose initial weights come from a generator and never from the global random state."""
 
 from __future__ import annotations
 
@@ -30,14 +30,14 @@ ACTIVATIONS: dict[str, Activation] = {
 }
 
 BIAS_DEVIATION = 0.001
-"""Biases start as truncated normal numbers of this deviation, as in the code of Liang et al. 2018."""
+"""Standard deviation of the truncated normal distribution of initial biases, as in the code of Liang et al. 2018."""
 
 
 def xavier(rows: int, columns: int, generator: Generator, placed: Rows | None = None) -> nn.Parameter:
-    """A matrix [rows, columns] of Glorot & Bengio's (2010) uniform numbers.
+    """A matrix [rows, columns] with Glorot & Bengio's (2010) uniform initialisation.
 
     Args:
-        rows, columns: of the whole matrix.
+        rows, columns: size of the whole matrix.
         generator: draws the numbers.
         placed: where the rows are; None for here.
 
@@ -60,8 +60,8 @@ def uniform(*shape: int, bound: float, generator: Generator, placed: Rows | None
     """Numbers from U(−bound, bound).
 
     Args:
-        shape: of the whole tensor.
-        bound: of the numbers.
+        shape: shape of the whole tensor.
+        bound: largest absolute value.
         generator: draws them.
         placed: where the rows are; None for here.
 
@@ -86,10 +86,10 @@ def linear(inputs: int, outputs: int, generator: Generator) -> nn.Linear:
 
 
 def weight_of(layer: object) -> nn.Parameter:
-    """The matrix that a layer or a readout multiplies by.
+    """The weight matrix of a layer or readout.
 
     Raises:
-        SettingError: it has no parameter of the name ``weight``.
+        SettingError: it has no parameter named ``weight``.
     """
     weight = getattr(layer, "weight", None)
     if not isinstance(weight, nn.Parameter):
@@ -98,12 +98,12 @@ def weight_of(layer: object) -> nn.Parameter:
 
 
 def affine(layer: nn.Linear, activation: Activation | None = None) -> AffineLayer:
-    """A linear layer with what follows it; by default nothing."""
+    """A linear layer with the activation that follows it; by default none."""
     return AffineLayer(layer.weight, layer.bias, ACTIVATIONS["identity"] if activation is None else activation)
 
 
 class Mlp(nn.Module):
-    """Linear layers with an activation between them, and after the last one where ``activate_last``."""
+    """Linear layers with an activation between them, and after the last one if ``activate_last``."""
 
     def __init__(
         self, sizes: Sequence[int], *, generator: Generator, activation: str = "tanh", activate_last: bool = False
@@ -129,19 +129,18 @@ class Mlp(nn.Module):
 
 
 SEEDS = 1 << 62
-"""Seeds are drawn below this, so that counting calls upwards never leaves 64 bits."""
+"""Seeds are drawn below this limit, so that adding the number of calls never exceeds 64 bits."""
 
 
 class SeededDropout(nn.Module):
-    """In training each number is 0 with probability ``rate``, the others are divided by 1 − rate (Srivastava et al.
-    2014, in the form that leaves the mean as it is); otherwise nothing happens.
+    """Dropout: in training each number becomes 0 with probability ``rate``, and the others are divided by 1 − rate
+    (Srivastava et al. 2014, in the form that preserves the mean); otherwise the input is unchanged.
 
-    Which numbers are dropped follows from a seed and from how often it was called, both saved with the model: training
-    that goes on from a checkpoint drops what it would have dropped, and the global random state is neither read nor
-    changed.
+    Which numbers are dropped depends on a seed and on the number of calls, which are both saved with the model. A
+    resumed training therefore drops the same numbers, and the global random state is neither read nor changed.
 
     Args:
-        rate: the probability to be dropped.
+        rate: probability of being dropped.
         generator: draws the seed, whatever the rate, so that other weights do not depend on it.
 
     Raises:
@@ -160,7 +159,7 @@ class SeededDropout(nn.Module):
         self.register_buffer("calls", torch.zeros((), dtype=torch.int64))
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> SeededDropout:
-        """Both numbers stay on the CPU, where they are read in every step; a sketch without numbers gets its own."""
+        """Keep both numbers on the CPU, where they are read in every step; a model on the meta device gets its own."""
         if self.seed.is_meta:
             super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
         return self
@@ -179,10 +178,11 @@ class SeededDropout(nn.Module):
 def lstm(inputs: int, hidden: int, generator: Generator) -> nn.LSTM:
     """[batch, steps, inputs] to [batch, steps, hidden]; all weights from U(−1/√hidden, 1/√hidden).
 
-    It runs in the precision around it. On processors whose products gain from bf16, LSTMs gain too: batches of 64 × 25
-    steps of 256 numbers train 2.5 times as fast with AMX (37 and 99 ms a step on one core), 1.7 times on Zen 4. Where
-    products lose (AVX512-BF16 without AMX on Intel), an LSTM takes 1.3 times as long in bf16, so that one rule serves
-    both. Packed sequences, which leave the fast path there, are not used: states behind the last token are never read.
+    It runs in the surrounding precision. On processors that multiply faster in bf16, LSTMs are faster too: batches of
+    64 × 25 steps of 256 numbers train 2.5 times as fast with AMX (37 and 99 ms a step on one core), 1.7 times on Zen 4.
+    Where products are slower (AVX512-BF16 without AMX on Intel), an LSTM takes 1.3 times as long in bf16, so that one
+    rule applies to both. Packed sequences, which are not on the fast path there, are not used: states after the last
+    token are never read.
     """
     layer = nn.LSTM(inputs, hidden, batch_first=True, device="meta")  # as in linear
     layer = layer.to_empty(device=torch.get_default_device())

@@ -1,4 +1,4 @@
-"""The log-likelihood of bags under a softmax of which only some columns are known, and its gradient.
+"""The log-likelihood of bags under a sampled softmax, and its gradient.
 
 With logits z of a row's own items P and corrected logits z' of the negatives S that are not among them, a maximum m
 over both and T = Σ_P exp(z − m) + Σ_S exp(z' − m):
@@ -6,8 +6,8 @@ over both and T = Σ_P exp(z − m) + Σ_S exp(z' − m):
     log p = Σ_{i ∈ P} x_i z_i − n (m + log T),     ∂ log p / ∂ z_i = x_i − n exp(z_i − m) / T,
                                                    ∂ log p / ∂ z'_j = −n exp(z'_j − m) / T
 
-Logits of negatives are laid out column by column, [drawn, batch], as in ``softmax``; those of a row's own items are a
-list of entries. Products run in bf16 under autocast; maximum, exponential and sum are fp32 at least.
+Logits of negatives have the layout [drawn, batch], as in ``softmax``; those of a row's own items are a list of entries.
+Products run in bf16 under autocast; maximum, exponential and sum are computed in fp32 or more.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from isthmus.core.ops.softmax import multiplied
 from isthmus.core.placement import AllRows, Rows
 
 ENTRIES = 16384
-"""Entries whose logits are computed at a time: two blocks of rows are gathered for them."""
+"""Number of entries whose logits are computed at a time, for which two blocks of rows are gathered."""
 
 
 def sampled_log_prob(
@@ -39,16 +39,16 @@ def sampled_log_prob(
     totals: Float[Tensor, " batch"] | None = None,
     rows: Rows | None = None,
 ) -> Float[Tensor, " batch"]:
-    """Estimated log-likelihood of bags, nats a row, the multinomial coefficient left out. A bag without entries has 0.
+    """Estimated log-likelihood of bags in nats per row, without the multinomial coefficient; 0 for empty bags.
 
     Args:
-        weight, bias: rows of the readout that are touched, and no others.
+        weight, bias: the rows of the readout that are used.
         targets: bags over those rows. Their weights must not be negative and receive no gradient.
-        negatives: places of the negatives among those rows, ascending.
-        log_chance: what is subtracted from a negative's logits: the log of its chance to be among them. Infinity for
-            places that stand there once more.
-        totals: of the weights of whole bags, where ``targets`` are those entries of them whose rows are here.
-        rows: where the rows of the whole table are; None for here.
+        negatives: positions of the negatives among those rows, ascending.
+        log_chance: the log of each negative's probability of being drawn, which is subtracted from its logits. Infinity
+            for duplicates.
+        totals: sums of the weights of whole bags, if ``targets`` only has the entries whose rows are in this process.
+        rows: location of the rows of the whole table; None if all are in this process.
 
     Returns:
         [batch], nats, higher is more probable.
@@ -69,7 +69,7 @@ def sampled_log_prob(
 
 
 class _Drawn(NamedTuple):
-    """What is drawn for a batch, and what is known of all rows."""
+    """The negatives of a batch, and the data of all rows."""
 
     places: Tensor
     log_chance: Tensor
@@ -119,23 +119,23 @@ class _Sampled(torch.autograd.Function):
 
 
 def _peak(logits: Tensor) -> Tensor:
-    """The largest of each column of logits [drawn, batch]; −∞ where nothing was drawn."""
+    """The maximum of each column of logits [drawn, batch]; −∞ if nothing was drawn."""
     return logits.amax(0) if len(logits) else logits.new_full(logits.shape[1:], -torch.inf)
 
 
 def _entry_logits(decoded: Tensor, weight: Tensor, targets: Bags) -> Tensor:
-    """w_i · d_b of each entry, a block of entries at a time."""
+    """w_i · d_b for each entry, one block of entries at a time."""
     rows = targets.rows()
     blocks = zip(rows.split(ENTRIES), targets.indices.split(ENTRIES), strict=True)
     return torch.cat([(decoded[row] * weight[item]).sum(1) for row, item in blocks])
 
 
 def _leave_out(logits: Tensor, negatives: Tensor, targets: Bags) -> None:
-    """Logits [drawn, batch] of negatives that are one of a row's own items become −∞, in place."""
+    """Set the logits [drawn, batch] of negatives that are among a row's own items to −∞, in place."""
     if len(negatives) == 0:
         return
     places = torch.searchsorted(negatives, targets.indices).clamp_(max=len(negatives) - 1)
-    # Entries that are no negatives add nothing, so that nobody has to know how many there are.
+    # Entries that are not negatives add nothing, so that their number need not be known.
     own = torch.zeros_like(targets.weights, dtype=logits.dtype)
     own.masked_fill_(negatives[places] == targets.indices, -torch.inf)
     logits.index_put_((places, targets.rows()), own, accumulate=True)

@@ -1,21 +1,21 @@
-"""The softmax over a catalogue, in chunks of columns, forward and backward; nothing of size batch × catalogue in fp32.
+"""The softmax over a catalogue in chunks of columns, forward and backward, without fp32 tensors of size batch ×
+catalogue.
 
 With logits z_bi = w_i · d_b + b_i and a bag of targets x_b with n_b = Σ_i x_bi, the multinomial log-likelihood is
 
     log p_b = Σ_{i ∈ x_b} x_bi z_bi − n_b · log Σ_i exp z_bi
 
-A chunk k of columns gives up the logits of its targets for the first term; then its own maximum m_bk and
-e_bi = exp(z_bi − m_bk) are all that is needed of it. With s_bk = exp(m_bk − lse_b) the gradient with respect to a logit
-of that chunk is
+Of a chunk k of columns, the logits of its targets are needed for the first term; afterwards only its maximum m_bk and
+e_bi = exp(z_bi − m_bk) are needed. With s_bk = exp(m_bk − lse_b) the gradient with respect to a logit of that chunk is
 
     g_b · (x_bi − n_b s_bk e_bi)  =  r_bk · (e_bi − x_bi / (n_b s_bk)),     r_bk = −g_b n_b s_bk
 
-so no pass over the logits is left for the backward: the targets are subtracted at their few places, and r scales the
-small factor of each product. The e are kept, in the dtype of the products, while they fit the byte budget; beyond it
-they are computed again. Products run in bf16 under autocast; maximum, exponential and sum are fp32 at least.
+so the backward pass does not go over the logits again: the targets are subtracted at their few positions, and r scales
+the small factor of each product. The e are kept in the dtype of the products if they fit in the byte budget; otherwise
+they are computed again. Products run in bf16 under autocast; maximum, exponential and sum are computed in fp32 or more.
 
-Logits of a chunk are laid out column by column, [columns, batch]: in this layout the two products of the backward run
-about twice as fast on CPU as in the other, and the first one as fast.
+Logits of a chunk have the layout [columns, batch], in which the two products of the backward pass are about twice as
+fast on a CPU as in the other layout, and the product of the forward pass is as fast.
 """
 
 from __future__ import annotations
@@ -32,16 +32,16 @@ from isthmus.batch import Bags
 from isthmus.core.placement import AllRows, Rows
 
 KEEP_BYTES = 512 << 20
-"""Exponentials of one batch are kept for the backward up to this size."""
+"""Maximum size of the exponentials of one batch that are kept for the backward pass."""
 
 CHUNK_BYTES = {"cpu": 16 << 20, "cuda": 256 << 20}
-"""Logits of one chunk, in fp32: what stays in a cache on CPU, what fills the device on CUDA."""
+"""Size of the logits of one chunk in fp32: it fits in the cache of a CPU, and fills a CUDA device."""
 
 LOWEST = -80.0
-"""Exponents are cut here: exp(-80) is nothing beside 1, and lower ones become denormal numbers, which are slow."""
+"""Lower bound of exponents: exp(-80) is negligible next to 1, and lower ones give denormal numbers, which are slow."""
 
 SMALLEST_SHARE = 1e-30
-"""A chunk's share of the sum is never taken to be smaller, so that its inverse stays finite."""
+"""Lower bound of a chunk's share of the sum, so that its inverse is finite."""
 
 
 def multinomial_log_prob(
@@ -54,16 +54,16 @@ def multinomial_log_prob(
     keep_bytes: int = KEEP_BYTES,
     chunk_bytes: int | None = None,
 ) -> Float[Tensor, " batch"]:
-    """Log-likelihood of bags under the softmax of ``decoded @ weight.T + bias``, nats a row.
+    """Log-likelihood of bags under the softmax of ``decoded @ weight.T + bias``, in nats per row.
 
     The multinomial coefficient is left out, as in Liang et al. 2018, equation 2. Target weights must not be negative
     and receive no gradient. A second derivative does not exist.
 
     Args:
-        rows: where the rows of ``weight`` and ``bias`` are; None for here. The chunks are those of the rows here, the
-            largest logit of a row and the sum of its exponentials are those of all.
-        keep_bytes: exponentials are kept for the backward up to this size, else computed again.
-        chunk_bytes: logits of one chunk in fp32; by default what suits the device.
+        rows: location of the rows of ``weight`` and ``bias``; None if all are in this process. Chunks consist of local
+            rows; the maximum and the sum of exponentials are over all rows.
+        keep_bytes: maximum size of exponentials that are kept for the backward pass; otherwise they are computed again.
+        chunk_bytes: size of the logits of one chunk in fp32; by default a size that suits the device.
     """
     device = decoded.device.type
     autocast = torch.is_autocast_enabled(device)
@@ -103,7 +103,7 @@ class _Chunk:
 
 @dataclass
 class _Kept:
-    """What the backward needs beside the tensors that autograd saves."""
+    """What the backward pass needs in addition to the tensors that autograd saves."""
 
     plan: _Plan
     places: _Places
@@ -111,7 +111,7 @@ class _Kept:
 
 
 class _Wanted(NamedTuple):
-    """Which sides train: phases that freeze one of them save its product."""
+    """Which sides are trained; if one is frozen, its product is not computed."""
 
     decoded: bool
     readout: bool
@@ -143,14 +143,15 @@ class _Multinomial(torch.autograd.Function):
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, Tensor | None, Tensor | None, None, None]:
         decoded, weight, bias, lse = ctx.saved_tensors
         kept: _Kept = ctx.kept
-        # A second backward through the same graph finds nothing kept and computes the exponentials again.
+        # In a second backward pass through the same graph nothing is kept, and the exponentials are computed again.
         chunks, kept.chunks = kept.chunks, []
         wanted = _Wanted(ctx.needs_input_grad[0], ctx.needs_input_grad[1] or ctx.needs_input_grad[2])
         return *_gradients(grad, decoded, weight, bias, lse, kept, chunks, wanted), None, None
 
 
 def _over_all(rows: Rows, lse: Tensor, positives: Tensor) -> tuple[Tensor, Tensor]:
-    """Of all rows, from those of the rows here: the logarithm of the sum of exponentials, and the logits of targets."""
+    """The logarithm of the sum of exponentials and the logits of targets over all rows, from those of the local
+    rows."""
     if rows.whole:
         return lse, positives
     peak = rows.largest(lse)
@@ -165,7 +166,7 @@ def _columns(batch: int, width: int, chunk_bytes: int) -> list[slice]:
 
 
 def _logits(product: Tensor, weight: Tensor, bias: Tensor) -> tuple[Tensor, Tensor]:
-    """Logits [columns, batch] in fp32 at least, and the rows in the dtype of the products."""
+    """Logits [columns, batch] in fp32 or more, and the rows in the dtype of the products."""
     rows = weight.to(product.dtype)
     if product.dtype == bias.dtype and product.device.type != "cpu":
         return torch.addmm(bias[:, None], rows, product.T), rows
@@ -174,18 +175,18 @@ def _logits(product: Tensor, weight: Tensor, bias: Tensor) -> tuple[Tensor, Tens
 
 
 def multiplied(left: Float[Tensor, "rows inner"], right: Float[Tensor, "inner columns"]) -> Tensor:
-    """A product of two matrices. CUDA sums those of 16 bits in fp32, and here it does not round the result to 16 bits
-    that is needed in fp32."""
+    """A product of two matrices. CUDA accumulates 16-bit products in fp32; here the result is not rounded to 16 bits if
+    it is needed in fp32."""
     if left.is_cuda and left.dtype in (torch.bfloat16, torch.float16):
         return torch.mm(left, right, out_dtype=torch.float32)
     return torch.mm(left, right)
 
 
 def _exponentials(logits: Tensor, rows: Tensor) -> _Chunk:
-    """The logits are overwritten."""
+    """The exponentials of a chunk; they overwrite the logits."""
     peak = logits.amax(0)
     below = logits.sub_(peak)
-    # Only a CPU is slowed down by denormal numbers.
+    # Denormal numbers are only slow on a CPU.
     return _Chunk(rows, peak, (below.clamp_(min=LOWEST) if below.device.type == "cpu" else below).exp_())
 
 
@@ -223,10 +224,10 @@ def _gradients(
 
 
 def _readout_gradient(exps: Tensor, decoded: Tensor, scale: Tensor) -> tuple[Tensor, Tensor]:
-    """Of the weights and biases of a chunk."""
+    """The gradient of the weights and biases of a chunk."""
     scaled = decoded * scale[:, None]
     if exps.device.type == "cpu":
-        # Here a second product takes longer than copies of both parts of one.
+        # Here a second product takes longer than copying both parts of one.
         both = exps @ torch.cat([scaled, scale[:, None]], 1).to(exps.dtype)
         return both[:, :-1], both[:, -1]
     return multiplied(exps, scaled.to(exps.dtype)), torch.mv(exps, scale.to(exps.dtype))
@@ -234,10 +235,10 @@ def _readout_gradient(exps: Tensor, decoded: Tensor, scale: Tensor) -> tuple[Ten
 
 @dataclass(frozen=True)
 class _Places:
-    """Where the targets of each chunk stand: rows, columns and weights in order of column.
+    """The positions of the targets of each chunk: rows, columns and weights in order of column.
 
-    On a CPU the bounds of the chunks among them are known. An accelerator would have to be waited for to know them, and
-    looks at all targets in every chunk instead, those of other chunks with the weight 0.
+    On a CPU, the range of each chunk is known. On an accelerator this would require waiting for the device, so every
+    chunk uses all targets, with weight 0 for those of other chunks.
     """
 
     rows: Tensor

@@ -1,0 +1,95 @@
+"""How fast does ``isthmus serve`` recommend, and does it grow under load?
+
+A network of 128 hidden units over 100,000 items, asked over HTTP for the ten best items of histories of twenty: at 50
+requests a second; by 32 clients at a time, beside a plain FastAPI application over the same recommender (one call for
+each request, in its threads); and by 32 clients for ten minutes, with the memory of the process at both ends. Load and
+server share the cores of the machine. Weights are hardly trained: they do not change the work.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from benchmarks.harness import Line, Results, Smoke, mark, markdown, newest
+from benchmarks.recommendation.synthetic import interactions
+from isthmus.serve.measuring.child import Child, served
+from isthmus.serve.measuring.load import Measured, Questions, crowded, paced
+from isthmus.serve.opened import Place, open_bundle
+from isthmus.training.run import Run
+from isthmus_interactions import Interactions, Recommender
+
+NAME = "serving"
+TITLE = "Recommendations over HTTP"
+CLIENTS, RATE = 32, 50.0
+SETTLE = 20.0
+"""Seconds of load before memory is first looked at: pools of threads and buffers have their size then."""
+
+PLAIN = ("-m", "benchmarks.recommendation.plain_server")
+
+
+def run(smoke: Smoke = False, items: int = 100_000, seconds: float = 30.0, soak: float = 600.0) -> list[Line]:
+    """Measure both servers."""
+    results = Results(NAME, smoke=smoke)
+    people, settle = 1_500, SETTLE
+    if smoke:
+        items, people, seconds, soak, settle = 500, 60, 0.5, 1.0, 0.2
+    with tempfile.TemporaryDirectory() as folder:
+        bundle = Path(folder) / "model.bundle"
+        data = Interactions.from_csr(interactions(people, items))
+        how = Run(device="cpu")
+        Recommender.fit(data, "mult-vae", validation=0.0, run=how, epochs=1, hidden=128, code=64).save(bundle)
+        trial = open_bundle(Place("model", bundle)).offer.trial
+        assert trial is not None
+        action, documents = trial(500, 0)
+        about = {"items": items, "width": 128, "history": 20, "k": 10, "seconds": seconds}
+        for server, command in (("isthmus serve", ("-m", "isthmus", "serve")), ("plain FastAPI", PLAIN)):
+            with served(str(bundle), command=command) as child:
+                questions = Questions(child.address, f"/v1/{action}", documents)
+                asyncio.run(crowded(questions, 2, min(3.0, seconds)))
+                shared = {"server": server, **about, "load_average": round(os.getloadavg()[0], 1)}
+                found = asyncio.run(paced(questions, RATE, seconds))
+                results.add(configuration={**shared, "load": f"{RATE:g} a second"}, **_figures(found))
+                found = asyncio.run(crowded(questions, CLIENTS, seconds))
+                results.add(configuration={**shared, "load": f"{CLIENTS} clients"}, **_figures(found))
+                if server == "isthmus serve" and soak:
+                    grown = _soaked(child, questions, settle, soak)
+                    results.add(configuration={**shared, "seconds": soak, "load": "soak"}, **grown)
+    return results.made
+
+
+def _soaked(child: Child, questions: Questions, settle: float, seconds: float) -> dict[str, Any]:
+    asyncio.run(crowded(questions, CLIENTS, settle))
+    before = child.megabytes()
+    found = asyncio.run(crowded(questions, CLIENTS, seconds))
+    return {**_figures(found), "mb_before": before, "mb_after": child.megabytes()}
+
+
+def _figures(found: Measured) -> dict[str, Any]:
+    return {
+        "requests_per_second": found.rate,
+        "median_ms": found.milliseconds(0.5),
+        "p99_ms": found.milliseconds(0.99),
+        "answered": found.statuses[200],
+        "others": found.statuses.total() - found.statuses[200],
+    }
+
+
+def table(lines: Sequence[Line]) -> list[str]:
+    """Rates and times of both servers, and the memory of ours."""
+    known = newest(lines, lambda line: (line["configuration"]["server"], line["configuration"]["load"]))
+    rows = [_row(line) for line in known]
+    head = ["server", "load", "answers a second", "median", "99th percentile", "memory, before → after"]
+    return markdown(head, rows) if rows else []
+
+
+def _row(line: Line) -> list[str]:
+    about = line["configuration"]
+    load = f"{CLIENTS} clients, {about['seconds'] / 60:.0f} min" if about["load"] == "soak" else about["load"]
+    memory = "" if line.get("mb_before") is None else f"{line['mb_before']:.0f} → {line['mb_after']:.0f} MB"
+    times = (f"{line[name]:.1f} ms" for name in ("median_ms", "p99_ms"))
+    return [about["server"] + mark(line), load, f"{line['requests_per_second']:,.0f}", *times, memory]

@@ -1,0 +1,9 @@
+"""Trained modules as ONNX graphs with dynamic shapes, checked in onnxruntime before they are handed out.
+
+Importing this package imports none of the libraries of the extra ``onnx``.
+"""
+
+from isthmus.onnx.graph import MODEL as MODEL
+from isthmus.onnx.graph import Graph, write
+
+__all__ = ["Graph", "write"]
