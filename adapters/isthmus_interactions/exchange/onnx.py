@@ -6,6 +6,7 @@ import copy
 import json
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
 from jaxtyping import Float, Int64
@@ -79,10 +80,11 @@ def exportable(model: nn.Module, builder: str) -> nn.Module:
     Raises:
         SettingError: the model cannot be exported.
     """
-    if hasattr(model, "exponents") and hasattr(model, "parts"):
-        counting = model.weights.nonzero()[:, 0].tolist()  # type: ignore[operator, union-attr]
-        parts = [exportable(model.parts[part], builder) for part in counting]  # type: ignore[index]
-        return _Blended(parts, model.weights[counting], model.exponents[counting])  # type: ignore[index]
+    given: Any = model
+    if hasattr(given, "exponents") and hasattr(given, "parts"):
+        counting = given.weights.nonzero()[:, 0].tolist()
+        parts = [exportable(given.parts[part], builder) for part in counting]
+        return _Blended(parts, given.weights[counting], given.exponents[counting])
     reads = reads_of(model)
     why = WHY_NOT.get(builder, "")
     if reads.order or not reads.bags:
@@ -95,8 +97,8 @@ def exportable(model: nn.Module, builder: str) -> nn.Module:
             f"{name} cannot be exported to ONNX: {why}",
             expected="a network of bags, a linear model, or a blend of them",
         )
-    if hasattr(model, "neighbours") and hasattr(model, "weights"):
-        return _Sparse(model.neighbours, model.weights)  # type: ignore[arg-type]
+    if hasattr(given, "neighbours") and hasattr(given, "weights"):
+        return _Sparse(given.neighbours, given.weights)
     return _Ranked(model)
 
 
