@@ -6,7 +6,6 @@ import copy
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import torch
 from jaxtyping import Float, Int64
@@ -15,7 +14,7 @@ from torch import Tensor, nn
 from isthmus import onnx, plugins
 from isthmus.batch import Bags
 from isthmus.checked.arguments import whole
-from isthmus.core.rankers import ranker_of
+from isthmus.core.rankers import Blend, ranker_of
 from isthmus.disk import new_folder
 from isthmus.errors import SettingError
 from isthmus.onnx.bags import AXES, LEAST, padded, some_bags
@@ -80,11 +79,10 @@ def exportable(model: nn.Module, builder: str) -> nn.Module:
     Raises:
         SettingError: the model cannot be exported.
     """
-    given: Any = model
-    if hasattr(given, "exponents") and hasattr(given, "parts"):
-        counting = given.weights.nonzero()[:, 0].tolist()
-        parts = [exportable(given.parts[part], builder) for part in counting]
-        return _Blended(parts, given.weights[counting], given.exponents[counting])
+    if isinstance(model, Blend):
+        counting = model.weights.nonzero()[:, 0].tolist()
+        parts = [exportable(model.parts[part], builder) for part in counting]
+        return _Blended(parts, model.weights[counting], model.exponents[counting])
     reads = reads_of(model)
     why = WHY_NOT.get(builder, "")
     if reads.order or not reads.bags:
@@ -97,8 +95,8 @@ def exportable(model: nn.Module, builder: str) -> nn.Module:
             f"{name} cannot be exported to ONNX: {why}",
             expected="a network of bags, a linear model, or a blend of them",
         )
-    if hasattr(given, "neighbours") and hasattr(given, "weights"):
-        return _Sparse(given.neighbours, given.weights)
+    if hasattr(model, "neighbours") and hasattr(model, "weights"):
+        return _Sparse(model.neighbours, model.weights)  # type: ignore[arg-type]
     return _Ranked(model)
 
 
