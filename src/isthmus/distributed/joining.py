@@ -88,6 +88,12 @@ def together(run: Run) -> Iterator[Together]:
 def _meet() -> None:
     """Make the process group, once in the life of a process: a second one would meet the addresses of the first."""
     if dist.is_initialized():
+        if "gloo" not in (backends := str(dist.get_backend_config())):
+            raise SettingError(
+                f"a process group with {backends}",
+                expected="gloo for what is not on a device",
+                remedy='make it with init_process_group("cpu:gloo,cuda:nccl")',
+            )
         return
     check_started()
     bind()

@@ -62,7 +62,9 @@ def read(folder: Path, described: Mapping[str, Mapping[str, Any]], talk: Talk) -
     Raises:
         TrainingError: a process could not read its part, or ended.
     """
-    mesh, state, found = _mesh(talk), {}, {}
+    mesh = _mesh(talk)
+    state: dict[str, Tensor] = {}
+    found: dict[str, Tensor] = {}
     for name, one in described.items():
         shape, dtype = list(one["shape"]), getattr(torch, one["dtype"])
         if one["cut"]:
