@@ -52,10 +52,17 @@ def run(smoke: Smoke = False, items: int = 100_000, seconds: float = 30.0, soak:
                 questions = Questions(child.address, f"/v1/{action}", documents)
                 asyncio.run(crowded(questions, 2, min(3.0, seconds)))
                 shared = {"server": server, **about, "load_average": round(os.getloadavg()[0], 1)}
-                found = asyncio.run(paced(questions, RATE, seconds))
-                results.add(configuration={**shared, "load": f"{RATE:g} a second"}, **_figures(found))
-                found = asyncio.run(crowded(questions, CLIENTS, seconds))
-                results.add(configuration={**shared, "load": f"{CLIENTS} clients"}, **_figures(found))
+                for load, put in (
+                    (f"{RATE:g} a second", lambda: paced(questions, RATE, seconds)),  # noqa: B023
+                    (f"{CLIENTS} clients", lambda: crowded(questions, CLIENTS, seconds)),  # noqa: B023
+                ):
+                    before = child.processor_seconds()
+                    found = asyncio.run(put())
+                    results.add(
+                        configuration={**shared, "load": load},
+                        **_figures(found),
+                        processor_ms=_each(before, child.processor_seconds(), found),
+                    )
                 if server == "isthmus serve" and soak:
                     grown = _soaked(child, questions, settle, soak)
                     results.add(configuration={**shared, "seconds": soak, "load": "soak"}, **grown)
@@ -67,6 +74,13 @@ def _soaked(child: Child, questions: Questions, settle: float, seconds: float) -
     before = child.megabytes()
     found = asyncio.run(crowded(questions, CLIENTS, seconds))
     return {**_figures(found), "mb_before": before, "mb_after": child.megabytes()}
+
+
+def _each(before: float | None, after: float | None, found: Measured) -> float | None:
+    """Milliseconds that the server computed for each answer, whatever else the machine did."""
+    if before is None or after is None or not found.statuses[200]:
+        return None
+    return 1000 * (after - before) / found.statuses[200]
 
 
 def _figures(found: Measured) -> dict[str, Any]:
@@ -83,7 +97,8 @@ def table(lines: Sequence[Line]) -> list[str]:
     """Rates and times of both servers, and the memory of ours."""
     known = newest(lines, lambda line: (line["configuration"]["server"], line["configuration"]["load"]))
     rows = [_row(line) for line in known]
-    head = ["server", "load", "answers a second", "median", "99th percentile", "memory, before → after"]
+    head = ["server", "load", "answers a second", "median", "99th percentile", "computed for each", "memory"]
+    head.append("load average of the machine before")
     return markdown(head, rows) if rows else []
 
 
@@ -91,5 +106,7 @@ def _row(line: Line) -> list[str]:
     about = line["configuration"]
     load = f"{CLIENTS} clients, {about['seconds'] / 60:.0f} min" if about["load"] == "soak" else about["load"]
     memory = "" if line.get("mb_before") is None else f"{line['mb_before']:.0f} → {line['mb_after']:.0f} MB"
+    computed = "" if line.get("processor_ms") is None else f"{line['processor_ms']:.1f} ms"
     times = (f"{line[name]:.1f} ms" for name in ("median_ms", "p99_ms"))
-    return [about["server"] + mark(line), load, f"{line['requests_per_second']:,.0f}", *times, memory]
+    rate = f"{line['requests_per_second']:,.0f}"
+    return [about["server"] + mark(line), load, rate, *times, computed, memory, f"{about['load_average']:.1f}"]

@@ -67,7 +67,7 @@ class Bags:
         indices: column of each entry.
         offsets: start of the entries of each row and, after the last row, their end.
         weights: value of each entry.
-        ages: how many events of the row came after the last one of the entry; None if nobody asks or the order is
+        ages: number of later events of the row after the last one of the entry; None if not needed, or if the order is
             unknown.
         times: when that event happened, in seconds; None likewise.
     """
@@ -98,8 +98,8 @@ class Bags:
         return self._known["rows"]
 
     def ends(self) -> Int64[Tensor, " more_ends"]:
-        """Where each bag starts and the last one ends, bags of a filling among them: sums over all entries read it,
-        and leave what belongs to the filling."""
+        """The start of each bag and the end of the last one, including padding bags; sums over all entries use it, and
+        drop the padding."""
         return self._known.get("ends", self.offsets)
 
     def by_item(self) -> Int64[Tensor, " entries"]:
@@ -158,10 +158,10 @@ class Bags:
         return self.entries(*gather_ranges(self.offsets, rows, count))
 
     def entries(self, entries: Int64[Tensor, " chosen"] | slice, offsets: Int64[Tensor, " ends"]) -> Bags:
-        """Some entries, with all that is known of them.
+        """Some entries, with all their data.
 
         Args:
-            entries: their positions, in the given order.
+            entries: positions of the entries, in the given order.
             offsets: the rows that they form.
         """
         ages, times = (None if of is None else of[entries] for of in (self.ages, self.times))
@@ -189,11 +189,11 @@ class Bags:
 
 @dataclass(frozen=True)
 class TokenPlaces:
-    """What the host knew of token rows before they were on a device, which need not be asked then.
+    """What the host knows about token rows on a device, so that it need not wait for the device.
 
     Attributes:
-        lengths: the number of tokens of each row, 1 at least, on the device; padding is behind the last one.
-        full: whether no row has padding; False where nobody knows.
+        lengths: the number of tokens of each row, at least 1, on the device; padding follows the last one.
+        full: whether no row has padding; False if unknown.
         real: the positions of all tokens in the flattened ids, ascending, on the device; None if unknown.
     """
 
@@ -210,8 +210,8 @@ class TokenRows:
     Attributes:
         ids: padding may have any id below the vocabulary size; only the mask counts.
         unseen: positions whose token is hidden from the decoder's input (word dropout); nothing else reads it.
-        times: when each token happened, ascending, in seconds or in a unit of the data; None if unknown.
-        places: what is known of the mask; of rows that are taken out, nothing is.
+        times: time of each token, ascending, in seconds or in a unit of the data; None if unknown.
+        places: known properties of the mask; dropped if rows are selected.
         every: whether each prefix of a row is a record, row after row; for causal encoders.
     """
 

@@ -1,9 +1,9 @@
-"""The whole extension surface. Whatever fits one of these can be passed to the core; nothing needs to be inherited.
+"""The protocols of all extensible parts. Any object that fits one can be passed to the core, without inheritance.
 
     records ─ Adapter ─▶ Batch ─ Corruption ─ Encoder ─▶ hidden ─ Bottleneck ─▶ Code ─ Decoder ─▶ decoded ─ Readout · Likelihood ─▶ nats
 
 Axes, in the whole library: ``batch samples cells code entered hidden width targets steps rows k``. With S samples the
-decoder sees ``batch * S`` rows, copies side by side (``Batch.repeat``). Losses are nats a record; scores grow with nearness.
+decoder gets ``batch * S`` rows, copies side by side (``Batch.repeat``). Losses: nats per record; high scores are near.
 """  # noqa: E501
 
 from __future__ import annotations
@@ -46,13 +46,13 @@ class Posterior(Protocol):
 
 @dataclass(frozen=True)
 class Code:
-    """What a bottleneck makes of a hidden state.
+    """The output of a bottleneck for hidden states.
 
     Attributes:
-        point: the best single guess; what an index stores.
-        sample: what the decoder sees; drawn only when a generator was given, else equal to ``point``.
-        posterior: the distribution over codes, or None where there is none.
-        notes: what a penalty may need (pre-activations, commitments, ...), by name.
+        point: the best point estimate, which an index stores.
+        sample: the input of the decoder; only drawn if a generator is given, otherwise equal to ``point``.
+        posterior: the distribution over codes, or None if there is none.
+        notes: values that penalties may need (pre-activations, commitments, ...), by name.
     """
 
     point: Float[Tensor, "batch *cells code"]
@@ -63,7 +63,7 @@ class Code:
 
 @dataclass(frozen=True)
 class Step:
-    """One forward pass, whole. ``log_likelihood`` and everything drawn has ``samples`` columns."""
+    """All results of a forward pass. ``log_likelihood`` and everything drawn has ``samples`` columns."""
 
     model: Model
     batch: Batch
@@ -82,7 +82,7 @@ class Source(Protocol):
 
     @property
     def lengths(self) -> Int64[Tensor, " rows"]:
-        """Entries, steps or width of each row; what batching by size reads."""
+        """Number of entries, steps or columns of each row, for batching by size."""
 
     def to(self, device: torch.device) -> Source: ...
     def batch(self, rows: Int64[Tensor, " batch"]) -> Batch: ...
@@ -101,13 +101,13 @@ class Adapter(Protocol):
 
     @classmethod
     def fit(cls, records: Any) -> Adapter:
-        """Learn what has to be known of the records: vocabularies, scales."""
+        """Learn the properties of the records, such as vocabularies and scales."""
 
     def prepare(self, records: Any) -> Source:
-        """Records as batches; what ``fit`` never saw is dropped or refused, never guessed."""
+        """Records as batches; anything unknown to ``fit`` is dropped or raises an error, and is never guessed."""
 
     def state(self) -> Mapping[str, str]:
-        """What ``restore`` needs, as named text documents."""
+        """The state for ``restore``, as named text documents."""
 
     @classmethod
     def restore(cls, state: Mapping[str, str]) -> Adapter: ...
@@ -125,8 +125,8 @@ class Corruption(Protocol):
 
 @runtime_checkable
 class Encoder(Protocol):
-    """``enter`` reaches the first differentiable state (pixels, a sum of item vectors, token vectors); ``trunk`` goes
-    on from there. The seam is where penalties take derivatives and where pseudo-inputs live."""
+    """``enter`` reaches the first differentiable state (pixels, a sum of item vectors, token vectors); ``trunk``
+    continues from there. Penalties take derivatives at this state, and pseudo-inputs are of its shape."""
 
     def enter(self, inputs: Tensors) -> Tensor: ...
     def trunk(self, entered: Tensor, inputs: Tensors | None) -> Tensor: ...
@@ -142,10 +142,10 @@ class Bottleneck(Protocol):
 
 @runtime_checkable
 class Prior(Protocol):
-    """What codes are expected to look like, and what it costs that they do not."""
+    """The expected distribution of codes, and the cost of deviations from it."""
 
     def rate(self, step: Step) -> Float[Tensor, " batch"]:
-        """Nats a record that the code spends: the KL divergence from the prior, exact or estimated; 0 without one."""
+        """The rate, in nats per record: the KL divergence from the prior, exact or estimated; 0 without a posterior."""
 
     def log_prob(self, step: Step) -> Float[Tensor, "batch samples"]:
         """Log density of the step's samples under the prior, nats."""
@@ -155,7 +155,7 @@ class Prior(Protocol):
 
 @runtime_checkable
 class Decoder(Protocol):
-    """From samples to whatever the readout reads. Sequence decoders are teacher-forced by ``given.targets``, residual
+    """From samples to the input of the readout. Sequence decoders are teacher-forced with ``given.targets``, residual
     ones read ``given.inputs``; ``given`` is laid out like ``sample``."""
 
     def __call__(self, sample: Tensor, given: Batch | None) -> Any: ...
@@ -163,7 +163,7 @@ class Decoder(Protocol):
 
 @runtime_checkable
 class SequenceDecoder(Decoder, Protocol):
-    """A decoder that can also go one step at a time with a cache."""
+    """A decoder that can also decode one step at a time, with a cache."""
 
     def start(self, sample: Float[Tensor, "batch code"]) -> Any: ...
     def advance(self, state: Any, ids: Int64[Tensor, " batch"]) -> tuple[Float[Tensor, "batch hidden"], Any]: ...
@@ -177,14 +177,14 @@ Columns = slice | Int64[Tensor, " columns"] | None
 
 @runtime_checkable
 class Readout(Protocol):
-    """The last layer, a part of its own, so that no call needs every column."""
+    """The last layer, as a separate part, so that no call needs all columns."""
 
     def logits(self, decoded: Any, columns: Columns = None) -> Tensor: ...
 
 
 @runtime_checkable
 class RankingReadout(Readout, Protocol):
-    """A readout whose logits are inner products: ``logit_i = [d, 1] · [w_i, b_i]``. An index over ``vectors()``, asked
+    """A readout whose logits are inner products: ``logit_i = [d, 1] · [w_i, b_i]``. An index of ``vectors()``, searched
     with ``queries(d)``, ranks exactly as the decoder does."""
 
     if TYPE_CHECKING:
@@ -202,7 +202,7 @@ class RankingReadout(Readout, Protocol):
 
 @runtime_checkable
 class Likelihood(Protocol):
-    """How probable the targets are. It is handed the readout and the decoded state, never finished logits."""
+    """The probability of the targets. It receives the readout and the decoded state, never finished logits."""
 
     def __call__(
         self, readout: Any, decoded: Any, targets: Tensors, *, generator: Generator | None = None
@@ -215,7 +215,7 @@ class Likelihood(Protocol):
 
 @runtime_checkable
 class Model(Protocol):
-    """The parts joined, as penalties, priors, objectives and hooks see them: ``isthmus.core.Autoencoder`` is one."""
+    """A complete model, as penalties, priors, objectives and hooks see it, such as ``isthmus.core.Autoencoder``."""
 
     if TYPE_CHECKING:  # Modules hold these in a way that ``isinstance`` does not see, as in ``RankingReadout``.
         encoder: Encoder
@@ -227,17 +227,17 @@ class Model(Protocol):
         corruption: Corruption | None
 
     def scaled(self, inputs: Tensors) -> Tensors:
-        """What the encoder enters: the inputs after the model's fixed change of them, if any."""
+        """The inputs of the encoder: after the model's fixed scaling, if any."""
 
     def encode(self, inputs: Tensors, *, generator: Generator | None = None, samples: int = 1) -> Code: ...
     def decode(self, sample: Tensor, given: Batch | None = None) -> Any: ...
 
     def parameters_of(self, *parts: PartName) -> Iterator[nn.Parameter]:
-        """The parameters of some parts, each once; with none named, of all."""
+        """The parameters of some parts, each once; of all parts if none is named."""
 
 
 Penalty = Callable[[Step], Mapping[str, Tensor]]
-"""Named scalars that are added to the objective."""
+"""A penalty: returns named scalars that are added to the objective."""
 
 Objective = Callable[[Step, Float[Tensor, " batch"], Any], Float[Tensor, ""]]
 """``(step, rate, progress) -> scalar``; progress runs from 0 to 1 over the planned training, in records seen."""
@@ -245,12 +245,12 @@ Objective = Callable[[Step, Float[Tensor, " batch"], Any], Float[Tensor, ""]]
 
 @dataclass(frozen=True)
 class Hook:
-    """Something to do to a model after every step or epoch: unit norms, dead counts, the old encoder.
+    """An action on a model after every step or epoch, such as normalising weights or copying the encoder.
 
     Attributes:
         when: after every step, or after every epoch (before its score and its checkpoint).
-        act: what is done, in place.
-        reset_optimizer: parts whose moments the optimiser drops then, because they were drawn anew.
+        act: the action, in place.
+        reset_optimizer: parts whose optimiser state is then dropped, because they were reinitialised.
     """
 
     when: Literal["step", "epoch"]
@@ -263,15 +263,15 @@ class Phase:
     """A stretch of training.
 
     Attributes:
-        epochs: how many passes over the source.
+        epochs: number of passes over the source.
         trainable: the parts that train; none given means all.
         corrupt: whether the corruption is on.
         objective: replaces the model's own objective.
-        hooks: run in this phase beside the model's own.
-        name: for history and progress.
-        sample_code: whether the decoder sees a draw from the posterior; else it sees the point.
+        hooks: hooks of this phase, in addition to the model's own.
+        name: name for history and progress.
+        sample_code: whether the decoder receives a sample from the posterior; otherwise it receives the point.
         validate: whether a validation score is taken, so that the epochs of this phase can be the best ones.
-        samples: draws of the code for each row of a batch; more than one is what importance weights are for.
+        samples: number of samples of the code per row; more than one are used with importance weights.
     """
 
     epochs: int
@@ -291,7 +291,7 @@ class Phase:
 @brief
 @dataclass(frozen=True)
 class Neighbours:
-    """Answers, best first; equal scores in ascending order of row. Where fewer than k exist: row -1, score -inf."""
+    """Results, best first; ties in ascending order of row. Row -1 and score -inf if there are fewer than k."""
 
     rows: Int64[Tensor, "batch k"]
     scores: Float[Tensor, "batch k"]
@@ -299,15 +299,15 @@ class Neighbours:
 
 @runtime_checkable
 class Ranker(Protocol):
-    """Whatever scores every column for a row of inputs: an autoencoder, a linear model, a sum. Tasks see only this."""
+    """Scores all columns for a row of inputs: an autoencoder, a linear model, a blend. Tasks use only this."""
 
     @property
     def width(self) -> int:
-        """How many columns are ranked."""
+        """Number of columns that are ranked."""
 
     def prepare(self, inputs: Tensors) -> Any:
-        """What is computed once for some rows (bags of columns, or sequences of them in order), before their columns
-        are scored in blocks. Inputs that a ranker cannot use are refused with a ``SettingError``."""
+        """The state that is computed once for some rows (bags of columns, or ordered sequences of them) before their
+        columns are scored in blocks. Inputs that a ranker cannot use raise a ``SettingError``."""
 
     def scores(self, state: Any, columns: Columns = None) -> Float[Tensor, "batch columns"]:
         """Higher is better. A new tensor, which the caller may overwrite."""
@@ -315,10 +315,10 @@ class Ranker(Protocol):
 
 @runtime_checkable
 class LinearRanker(Ranker, Protocol):
-    """scores = x B. What contributes to a column, and how much, can be read off."""
+    """scores = x B. The contributions to the score of a column can be read from B."""
 
     def weights_for(self, column: int) -> Float[Tensor, " width"]:
-        """That column of B."""
+        """A column of B."""
 
 
 @runtime_checkable
@@ -340,16 +340,16 @@ class Searcher(Protocol):
 
 @runtime_checkable
 class Recipe(Protocol):
-    """What a builder yields: a network or matrix with its own way to be fitted. Saved are ``model.state_dict()`` and
-    the builder's name and keywords, which rebuild the rest."""
+    """The result of a builder: a network or matrix and the way to fit it. Only ``model.state_dict()`` and the builder's
+    name and keywords are saved; they suffice to rebuild it."""
 
     @property
     def model(self) -> nn.Module: ...
 
     @property
     def chooses_epoch(self) -> bool:
-        """Whether a validation score chooses among epochs. Where it does not, rows held out to measure the score are
-        better used for fitting once more."""
+        """Whether a validation score chooses the epoch. If not, the held-out rows should afterwards be used in a final
+        fit."""
 
     def fit(self, source: Source, run: Any, validation: Any = None) -> Any:
         """Fit ``model`` in place and return the history."""
@@ -360,12 +360,12 @@ Builder = Callable[..., Recipe]
 value with a default; the docstring names the paper."""
 
 Command = Callable[..., None]
-"""An annotated function that typer can turn into a command; ``fit`` and ``demo`` create bundles, the others get one."""
+"""An annotated function that typer turns into a command; ``fit`` and ``demo`` create bundles."""
 
 
 @runtime_checkable
 class Face(Protocol):
-    """What users meet of a domain. ``save`` writes a bundle; ``load`` refuses any other with a ``BundleError``."""
+    """The class of a domain that users work with. ``load`` raises a ``BundleError`` for bundles of other classes."""
 
     def save(self, path: str | Path, /) -> None: ...
     @classmethod
@@ -375,20 +375,20 @@ class Face(Protocol):
 if TYPE_CHECKING:
     AdapterClass = type[Adapter]
 else:
-    # Python answers no issubclass for a protocol with a property, and the tests execute annotations.
+    # Python has no issubclass for a protocol with a property, and the tests execute annotations.
     AdapterClass = type
 
 
 @dataclass(frozen=True)
 class Plugin:
-    """What an entry point of the group ``isthmus.adapters`` yields.
+    """The object behind an entry point of the group ``isthmus.adapters``.
 
     Attributes:
         adapter: the class that turns records into tensors.
-        builders: the models that make sense here, by Python name.
-        commands: the verbs of the command line, by name.
-        faces: what users meet, by the names of the classes: ``isthmus.load`` opens bundles as one of them.
-        face_for: where there are several, ``(builder, facts) -> name`` of the one that saved a bundle.
+        builders: the models for this domain, by Python name.
+        commands: the commands of the command line, by name.
+        faces: the faces, by class name; ``isthmus.load`` opens bundles as one of them.
+        face_for: if there are several faces, ``(builder, facts) -> name`` of the one that saved a bundle.
         serving: what a face offers over HTTP and to agents; imports what that needs when it is called.
     """
 

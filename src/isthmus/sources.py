@@ -1,4 +1,4 @@
-"""Data sets on a device: sparse bags and dense vectors; rows of tokens as prefixes and what follows them.
+"""Data sets on a device: sparse bags, dense vectors, and prefixes of token rows with the tokens that follow them.
 
 There are no loader workers. All data stay on the device, and a batch is a gather of rows.
 """
@@ -27,19 +27,19 @@ from isthmus.protocols import Source
 from isthmus.reprs import brief
 
 FEWEST = 2
-"""Tokens of a row of which one can follow another."""
+"""Minimum number of tokens of a row in which one follows another."""
 
 FILLING_BAGS = 64
-"""The entries that fill a batch are spread over so many bags: one long bag would keep all others waiting."""
+"""Number of bags over which the padding of a batch is spread, because one long bag would delay all others."""
 
 
 @dataclass(frozen=True)
 class Layout:
-    """What the host knows of a batch before a device gathers it.
+    """What the host knows about a batch before the device gathers it.
 
     Attributes:
-        numbers: what the device has to be told, on the CPU.
-        shape: layouts of one shape differ in their numbers only.
+        numbers: data that the device needs, on the CPU.
+        shape: layouts of the same shape only differ in their numbers.
     """
 
     numbers: Int64[Tensor, " numbers"]
@@ -48,17 +48,18 @@ class Layout:
 
 @runtime_checkable
 class LaidOut(Source, Protocol):
-    """A source whose batches are gathered by the same operations wherever their layouts have the same shape."""
+    """A source whose batches are gathered by the same operations if their layouts have the same shape."""
 
     def layout(self, rows: Int64[Tensor, " batch"], *, filled: bool = False) -> Layout:
-        """What is known of a batch of rows on the CPU; ``filled`` makes shapes few, by entries of weight 0."""
+        """The layout of a batch of rows on the CPU; ``filled`` pads it with entries of weight 0, so that there are few
+        shapes."""
 
     def gathered(self, numbers: Int64[Tensor, " numbers"], shape: tuple[int, ...]) -> Batch:
-        """The batch of a layout, whose numbers are on the source's device now."""
+        """The batch of a layout whose numbers are on the source's device."""
 
 
 def few_sizes(count: int) -> int:
-    """The next of few numbers: 4, 5, 6 or 7 times a power of two, and 64 at least."""
+    """The size rounded up to one of a few: 4, 5, 6 or 7 times a power of two, at least 64."""
     step = 1 << max(4, (count - 1).bit_length() - 3)
     return max(64, -(-count // step) * step)
 
@@ -74,9 +75,9 @@ class BagSource:
         offsets: start of the entries of each row and, after the last row, their end.
         indices: column of each entry; converted to int64 one batch at a time.
         weights: value of each entry; None if all are 1.
-        ages: how many events of the row came after the last one of the entry, if somebody reads it; see ``Bags``.
-        times: when that event happened, in seconds, likewise.
-        mapped: the matrix over the same files, if the entries are in files; whoever reads all rows reads it.
+        ages: number of later events of the row after the last one of the entry, if needed; see ``Bags``.
+        times: time of that event in seconds, likewise.
+        mapped: the memory-mapped matrix, if the entries are in files; for code that reads all rows.
     """
 
     offsets: Int64[Tensor, " ends"]
@@ -90,10 +91,10 @@ class BagSource:
     def from_csr(cls, matrix: csr_array, device: torch.device | None = None) -> BagSource:
         """Copy a SciPy CSR matrix, shape (rows, width), to a device; by default the CPU.
 
-        On the CPU, arrays that are mapped from files are not copied: a batch reads its rows from there.
+        On the CPU, memory-mapped arrays are not copied: batches read their rows from the files.
 
         Raises:
-            InputError: no CSR matrix, one whose parts do not fit each other, or 2**31 columns or more.
+            InputError: not a CSR matrix, an inconsistent one, or 2**31 columns or more.
         """
         check_csr(matrix)
         data = np.asarray(matrix.data, dtype=np.float32)
@@ -124,7 +125,7 @@ class BagSource:
         return moved
 
     def batch(self, rows: Int64[Tensor, " batch"]) -> Batch:
-        """The given rows, in the given order. A device need not be waited for where ``rows`` are on the CPU."""
+        """The given rows, in the given order. There is no wait for the device if ``rows`` are on the CPU."""
         device = self.offsets.device
         if rows.device.type == "cpu" != device.type:
             layout = self.layout(rows)
@@ -138,20 +139,22 @@ class BagSource:
         return Batch(rows, bags, bags)
 
     def layout(self, rows: Int64[Tensor, " batch"], *, filled: bool = False) -> Layout:
-        """What is known of a batch before a device is asked.
+        """The layout of a batch, computed on the host.
 
         Args:
             rows: their numbers, on the CPU.
-            filled: entries of weight 0 follow, up to one of a few numbers of them, so that many batches have one shape.
+            filled: whether to pad with entries of weight 0 to one of a few sizes, so that many batches have the same
+                shape.
 
         Returns:
-            The rows, where their entries end in the batch, and how far from there they lie in the source.
+            The rows, the ends of their entries in the batch, and the offsets from there to their positions in the
+            source.
         """
         starts = self.ends_here[rows]
         lengths = self.ends_here[rows + 1] - starts
         count, bags = int(lengths.sum()), min(FILLING_BAGS, len(rows))
         spare = few_sizes(count) - count if filled else 0
-        # What fills are the first entries of the source, the same ones in each bag of the filling.
+        # The padding consists of the first entries of the source, the same ones in each bag.
         if not 0 < spare <= bags * int(self.ends_here[-1]):
             spare = bags = 0
         parts = torch.full((bags,), spare // max(bags, 1))
@@ -168,7 +171,7 @@ class BagSource:
             shape: of the layout.
 
         Returns:
-            The same operations on tensors for all layouts of a shape.
+            The batch, computed by the same tensor operations for all layouts of a shape.
         """
         size, bags, count = shape
         rows, ends, shifts = numbers.split([size, size + bags + 1, size + bags])
@@ -178,7 +181,7 @@ class BagSource:
         indices = self.indices[entries].long()
         weights = torch.ones_like(indices, dtype=torch.float32) if self.weights is None else self.weights[entries]
         if bags:
-            # Which rows they belong to does not matter; one row of all would keep the others waiting.
+            # Their rows do not matter, but a single row with all of them would delay the others.
             weights, bag = weights * (bag < size), bag % size
         ages, times = (None if of is None else of[entries] for of in (self.ages, self.times))
         found = Bags(indices, ends[: size + 1], weights, ages, times, {"rows": bag, "ends": ends})
@@ -191,18 +194,19 @@ def _all_one(data: npt.NDArray[np.float32]) -> bool:
 
 
 def _taken(array: npt.NDArray[Any], device: torch.device | None) -> Tensor:
-    """A copy of an array, or the array itself where it is mapped and stays on the CPU."""
+    """A copy of an array, or the array itself if it is memory-mapped and stays on the CPU."""
     if not is_mapped(array):
         return torch.tensor(array, device=device)
     with warnings.catch_warnings():
-        # Nobody writes to it, as mapped files must not change.
+        # It is never written to, because mapped files must not change.
         warnings.simplefilter("ignore", UserWarning)
         shared = torch.from_numpy(array)
     return shared if device is None else shared.to(device)
 
 
 class RowSource(ABC):
-    """A source whose batches are gathered by the numbers of their rows alone: those of as many rows have one shape."""
+    """A source whose batches are gathered by row numbers only, so that all layouts with equally many rows have the same
+    shape."""
 
     @abstractmethod
     def gathered(self, numbers: Int64[Tensor, " batch"], shape: tuple[int, ...]) -> Batch:
@@ -262,12 +266,12 @@ class VectorSource(RowSource):
 class NextTokens:
     """Every prefix of the rows of another source, and the bag of the tokens that follow it.
 
-    A row of n tokens has n − 1 prefixes with something behind them; rows of fewer than two tokens are left out.
+    A row of n tokens has n − 1 prefixes that are followed by a token; rows of fewer than two tokens are left out.
 
     Attributes:
         source: token rows.
-        rows: those of its rows with two tokens or more.
-        ahead: so many of the tokens behind a prefix are its targets, or as many as there are.
+        rows: its rows with at least two tokens.
+        ahead: number of tokens after a prefix that are its targets, or fewer at the end of a row.
     """
 
     source: Source
@@ -276,7 +280,7 @@ class NextTokens:
 
     @classmethod
     def of(cls, source: Source, ahead: int = 1) -> NextTokens:
-        """All rows of two tokens or more."""
+        """All rows with at least two tokens."""
         return cls(source, (source.lengths >= FEWEST).nonzero()[:, 0], ahead)
 
     def __len__(self) -> int:
@@ -298,11 +302,11 @@ class NextTokens:
 
 
 def next_tokens(rows: TokenRows, ahead: int) -> tuple[TokenRows, Bags]:
-    """All prefixes of token rows that something follows, row after row, and the bag of what follows each.
+    """All prefixes of token rows that are followed by a token, row after row, and the bag of the tokens after each.
 
     Args:
         rows: token rows.
-        ahead: so many of the tokens behind a prefix are in its bag, or as many as there are.
+        ahead: number of tokens after a prefix in its bag, or fewer at the end of a row.
     """
     ids, mask = rows.ids, rows.mask
     here = torch.arange(ids.shape[1] - 1, device=ids.device)

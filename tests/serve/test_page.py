@@ -117,6 +117,13 @@ def test_type_a_title_and_read_recommendations(page: Any, child: Child) -> None:
     assert page.locator(".map canvas").count() == 1
 
 
+def film_at(page: Any, box: Any, place: tuple[int, int]) -> bool:
+    """Whether the map shows a title where somebody points."""
+    page.mouse.move(box["x"] + place[0], box["y"] + place[1])
+    tip = page.locator(".tip")
+    return bool(tip.is_visible()) and "Film number" in str(tip.inner_text())
+
+
 @BROWSER
 @pytest.mark.slow
 def test_colours_and_small_screens(page: Any, child: Child) -> None:
@@ -131,6 +138,10 @@ def test_colours_and_small_screens(page: Any, child: Child) -> None:
     canvas.focus()
     for key in ("+", "ArrowLeft", "-", "0"):
         canvas.press(key)
+    canvas.scroll_into_view_if_needed()
+    box = canvas.bounding_box()
+    places = [(x, y) for y in range(8, int(box["height"]), 12) for x in range(8, int(box["width"]), 12)]
+    assert any(film_at(page, box, place) for place in places)
 
 
 @BROWSER

@@ -24,6 +24,7 @@ from isthmus.cli import builtin, dispatch, index, models, plotting
 from isthmus.cli.jobs import batch
 from isthmus.cli.output import console, log_on_stderr, printable, status, table
 from isthmus.cli.sharing import bench, serving
+from isthmus.cli.sharing.agents import mcp
 from isthmus.cli.sharing.atlas import atlas
 from isthmus.cli.sharing.card import card
 from isthmus.cli.sharing.export import export
@@ -37,6 +38,7 @@ OWN: Mapping[str, dispatch.Function] = {
     "atlas": atlas,
     "card": card,
     "export": export,
+    "mcp": mcp,
     "plot": plotting.plot,
     "batch": batch.batch,
     "serve": serving.serve,
@@ -72,6 +74,7 @@ PAGE = (
     ("isthmus bench DIR --http", "measure how fast a bundle is answered over HTTP"),
     ("isthmus index build VECTORS", "index any vectors; then search, add, remove, info, benchmark"),
     ("isthmus info DIR", "describe a bundle"),
+    ("isthmus mcp DIR", "offer bundles to agents as tools"),
     ("isthmus atlas DIR", "a large map of codes for Embedding Atlas"),
     ("isthmus export DIR --onnx", "write a model for onnxruntime"),
     ("isthmus card DIR", "print the model card of a bundle, or write it into the bundle"),

@@ -1,12 +1,12 @@
-"""Training over several processes: item tables cut by rows, everything else the same in each of them.
+"""Training in several processes: the rows of item tables are distributed, everything else is replicated.
 
     torchrun --nproc-per-node 4 -m isthmus fit interactions events.csv --model mult-vae --out my.bundle --shards rows
 
 Every process draws the same batches and the same noise from the same seed, and holds some rows of the item tables with
-their moments. What needs all rows (``isthmus.core.placement.Rows``) is computed in parts and added up: in each step two
-all-reduces of batch × hidden numbers and a few of batch numbers.
+their moments. Everything that needs all rows (``isthmus.core.placement.Rows``) is computed in parts and summed: each
+step has two all-reduces of batch × hidden numbers and a few of batch numbers.
 
-``joined`` is the entrance. Nothing else is imported by a training in one process.
+``joined`` is the entry point. A training in one process imports nothing else.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from isthmus.training.run import Run
 __all__ = ["Joined", "check_alone", "check_network", "joined", "leads"]
 
 Rebuild = Callable[[Mapping[str, Tensor]], nn.Module]
-"""A whole model from all its tensors."""
+"""Builds the whole model from all its tensors."""
 
 Numbers = npt.NDArray[Any]
 
@@ -38,13 +38,13 @@ class Joined(Protocol):
 
     @property
     def run(self) -> Run:
-        """How it is run, as all processes agreed."""
+        """The run, as all processes agreed on it."""
 
     def check_same(self, what: str, *arrays: Numbers) -> None:
-        """Refuse processes that were given different data."""
+        """Raise an error if processes have different data."""
 
     def finished(self, model: nn.Module, rebuild: Rebuild) -> nn.Module:
-        """What this process holds in the end: the whole model, or a word where it is."""
+        """The result of this process: the whole model, or a placeholder that says where it is."""
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,7 @@ class _Alone:
     run: Run
 
     def check_same(self, what: str, *arrays: Numbers) -> None:
-        """There is nobody to compare with."""
+        """Nothing to compare with."""
 
     def finished(self, model: nn.Module, rebuild: Rebuild) -> nn.Module:
         """The model."""
@@ -61,14 +61,15 @@ class _Alone:
 
 @contextmanager
 def joined(run: Run) -> Iterator[Joined]:
-    """Join the other processes of a training, if the run asks for it; models are to be built and trained inside.
+    """A context that joins the other processes of a training, if the run requires it; models must be built and trained
+    inside.
 
     Args:
         run: with ``shard="rows"`` this process becomes one of those that ``torchrun`` started.
 
     Raises:
         SettingError: ``torchrun`` did not start this process, or several machines without a private interface.
-        TrainingError: the others cannot be reached any more.
+        TrainingError: the other processes cannot be reached any more.
     """
     if run.shard is None:
         yield _Alone(run)
@@ -80,15 +81,16 @@ def joined(run: Run) -> Iterator[Joined]:
 
 
 def check_network(run: Run, model: str, more: str) -> None:
-    """Refuse what cannot be trained with item tables cut by rows, before it is begun.
+    """Check before a training that its model can be trained with distributed item tables.
 
     Args:
-        run: says whether they are.
+        run: says whether the tables are distributed.
         model: name of a builder in Python, or "auto", which compares models of all kinds.
-        more: what else was given that needs the whole model, in words; empty for nothing.
+        more: description of other settings that need the whole model; empty if there are none.
 
     Raises:
-        SettingError: "auto", or something else; or ``torchrun`` did not start this process.
+        SettingError: the model is "auto" or cannot be distributed, ``more`` is not empty, or ``torchrun`` did not start
+            this process.
     """
     if run.shard is None:
         return
@@ -106,7 +108,7 @@ def check_network(run: Run, model: str, more: str) -> None:
 
 
 def check_alone(run: Run) -> None:
-    """Ask whether several processes are about to do the same work.
+    """Check that several processes are not about to do the same work.
 
     Raises:
         SettingError: ``torchrun`` started several of them for a training in one.
@@ -121,7 +123,7 @@ def check_alone(run: Run) -> None:
 
 
 def leads(run: Run) -> bool:
-    """Whether this process writes and says what comes of a run."""
+    """Whether this process writes and reports the results of a run."""
     if run.shard is None:
         return True
     from isthmus.distributed.environment import number

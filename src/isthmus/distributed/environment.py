@@ -1,4 +1,4 @@
-"""What ``torchrun`` tells a process, and the network interface that it may use."""
+"""The environment variables of ``torchrun``, and the choice of the network interface."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ import socket
 from isthmus.errors import SettingError
 
 INTERFACES = ("GLOO_SOCKET_IFNAME", "NCCL_SOCKET_IFNAME")
-"""Environment variables by which the libraries that carry the numbers are told their network interface."""
+"""Environment variables that select the network interface of the communication libraries."""
 
 
 def number(name: str, missing: int) -> int:
-    """A number of the environment.
+    """The number in an environment variable.
 
     Raises:
-        SettingError: something else than a number.
+        SettingError: its value is not a number.
     """
     text = os.environ.get(name, str(missing))
     if not text.isdecimal():
@@ -24,10 +24,10 @@ def number(name: str, missing: int) -> int:
 
 
 def check_started() -> None:
-    """Ask whether ``torchrun``, or something like it, started this process.
+    """Check that ``torchrun``, or a similar launcher, started this process.
 
     Raises:
-        SettingError: nobody did.
+        SettingError: it did not.
     """
     missing = [name for name in ("RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT") if name not in os.environ]
     if missing:
@@ -40,12 +40,12 @@ def check_started() -> None:
 
 
 def bind() -> None:
-    """Let processes of one machine talk over its loopback interface, unless the environment names another one. NCCL
-    reads that name when tensors first meet, so that it stays in the environment of this process.
+    """Let processes of one machine communicate over its loopback interface, unless the environment names another one.
+    NCCL reads the name at the first communication, so it stays in the environment of this process.
 
     Raises:
         SettingError: several machines, and the environment names no interface: a process group must not listen on a
-            network that is not trusted, so that none is chosen for the user.
+            network that is not trusted, so none is chosen automatically.
     """
     told = [name for name in INTERFACES if os.environ.get(name)]
     if number("WORLD_SIZE", 1) > number("LOCAL_WORLD_SIZE", 1) and not told:

@@ -29,10 +29,10 @@ from isthmus.training.progress import NoProgress
 from isthmus.training.run import Run
 
 AT_A_TIME = 1 << 22
-"""Numbers that are looked at together."""
+"""Number of values that are hashed together."""
 
 PATIENCE = timedelta(minutes=30)
-"""How long a process waits for the others before it gives up: one of them may read a slow disk."""
+"""Time that a process waits for the others before it gives up; one of them may be reading a slow disk."""
 
 
 @dataclass(frozen=True)
@@ -43,14 +43,14 @@ class Together:
     talk: Talk
 
     def check_same(self, what: str, *arrays: Numbers) -> None:
-        """Refuse processes that were given different data.
+        """Raise an error if processes have different data.
 
         Args:
-            what: the data, in words.
-            arrays: the data themselves; they may lie in files and be larger than the memory.
+            what: description of the data.
+            arrays: the data; they may be memory-mapped and larger than the memory.
 
         Raises:
-            SettingError: two processes have different ones.
+            SettingError: two processes have different data.
         """
         own = 0
         for array in arrays:
@@ -65,7 +65,7 @@ class Together:
             )
 
     def finished(self, model: nn.Module, rebuild: Callable[[Mapping[str, Tensor]], nn.Module]) -> nn.Module:
-        """The whole model in process 0, and in the others something that says that it is there."""
+        """The whole model in process 0, and a placeholder in the others."""
         tensors = collected(model, self.talk)
         if not self.talk.leads:
             return Elsewhere(self.talk)
@@ -86,7 +86,7 @@ def together(run: Run) -> Iterator[Together]:
 
 
 def _meet() -> None:
-    """Make the process group, once in the life of a process: a second one would meet the addresses of the first."""
+    """Create the process group, once per process, because a second one would reuse the addresses of the first."""
     if dist.is_initialized():
         if "gloo" not in (backends := str(dist.get_backend_config())):
             raise SettingError(
@@ -98,7 +98,7 @@ def _meet() -> None:
     check_started()
     bind()
     with answered():
-        # The way with CUDA is written as PyTorch documents it; it has never run.
+        # The code for CUDA follows PyTorch's documentation; it has never run.
         if torch.cuda.is_available():
             torch.cuda.set_device(number("LOCAL_RANK", 0))
         dist.init_process_group("cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo", timeout=PATIENCE)
@@ -106,7 +106,7 @@ def _meet() -> None:
 
 
 def _agreed(run: Run, talk: Talk) -> Run:
-    """The run as each process takes part in it: its own device, one precision for all, one that shows the progress."""
+    """The run of each process: its own device, the same precision for all, and progress only in one of them."""
     device = run.device
     if device in ("auto", "cuda") and torch.cuda.is_available():
         device = f"cuda:{number('LOCAL_RANK', 0)}"
@@ -119,7 +119,8 @@ def _agreed(run: Run, talk: Talk) -> Run:
 
 @contextmanager
 def _silent(wanted: bool) -> Iterator[None]:
-    """Inside this context, if wanted, what all processes notice alike is not said here: process 0 says it."""
+    """Inside this context, if wanted, messages that would be the same in all processes are not shown; process 0 shows
+    them."""
     if not wanted:
         yield
         return

@@ -1,7 +1,7 @@
-"""Tensors, some of them cut by rows, in safetensors files that several processes write and any number reads.
+"""Tensors, some of them distributed by rows, in safetensors files that several processes write and any number reads.
 
-They are written and read by PyTorch's distributed checkpoints. A ``DTensor`` is only the label by which these know
-where the rows of a process belong; nothing is computed with it.
+PyTorch's distributed checkpoints write and read them. ``DTensor`` only labels the rows of a process for these; it is
+not used for computations.
 """
 
 from __future__ import annotations
@@ -26,16 +26,16 @@ from isthmus.errors import BundleError
 
 
 def write(folder: Path, tensors: Mapping[str, Tensor], cut: Mapping[str, int], talk: Talk) -> dict[str, Any]:
-    """Write tensors, each process those rows that it has, and each tensor that all of them have once.
+    """Write tensors: each process writes its own rows, and replicated tensors are written once.
 
     Args:
         folder: empty, and the same for all processes.
-        tensors: on the CPU; the rows of this process of those that are cut.
-        cut: how many rows those have in all that are cut.
-        talk: to the other processes.
+        tensors: tensors on the CPU; for distributed ones, the rows of this process.
+        cut: total number of rows of each distributed tensor.
+        talk: connection to the other processes.
 
     Returns:
-        Size and SHA-256 of each file, for the leader to write down.
+        Size and SHA-256 of each file, which the leader records.
 
     Raises:
         TrainingError: a process could not write its part, or ended.
@@ -49,12 +49,12 @@ def write(folder: Path, tensors: Mapping[str, Tensor], cut: Mapping[str, int], t
 
 
 def read(folder: Path, described: Mapping[str, Mapping[str, Any]], talk: Talk) -> dict[str, Tensor]:
-    """Read tensors, of those that are cut the rows of this process.
+    """Read tensors; for distributed ones, the rows of this process.
 
     Args:
-        folder: that ``write`` filled.
-        described: the result of ``described`` at that time.
-        talk: to the other processes, as many as there are now.
+        folder: the folder that ``write`` filled.
+        described: the result of ``described`` for the written tensors.
+        talk: connection to the current other processes.
 
     Returns:
         Tensors by name, on the CPU.
@@ -79,7 +79,7 @@ def read(folder: Path, described: Mapping[str, Mapping[str, Any]], talk: Talk) -
 
 
 def described(tensors: Mapping[str, Tensor], cut: Mapping[str, int]) -> dict[str, Any]:
-    """Shape, type and whether it is cut by rows of each tensor, as a JSON document."""
+    """Shape, type, and whether it is distributed by rows, for each tensor, as a JSON document."""
     return {
         name: {
             "shape": [cut[name], *tensor.shape[1:]] if name in cut else list(tensor.shape),
@@ -91,15 +91,15 @@ def described(tensors: Mapping[str, Tensor], cut: Mapping[str, int]) -> dict[str
 
 
 def checked(folder: Path, document: str, tensors: str) -> dict[str, Any]:
-    """The document of a folder, if its files are those that were written.
+    """The document of a checkpoint, after a check that its files are unaltered.
 
     Args:
-        folder: of a checkpoint.
+        folder: folder of the checkpoint.
         document: name of the file that lists the others under ``files``.
-        tensors: name of the folder that they are in.
+        tensors: name of the folder with the files.
 
     Raises:
-        BundleError: files that are missing or were altered.
+        BundleError: files are missing or were altered.
     """
     try:
         about: dict[str, Any] = json.loads((folder / document).read_text(encoding="utf-8"))
@@ -126,7 +126,7 @@ def _labelled(rows: Tensor, width: int, mesh: DeviceMesh) -> DTensor:
 
 
 class _quiet:  # noqa: N801
-    """Inside this context, PyTorch's checkpoints do not log what they do not write."""
+    """Inside this context, PyTorch's checkpoints do not log what they skip."""
 
     def __enter__(self) -> None:
         self._logger = logging.getLogger("torch.distributed.checkpoint")

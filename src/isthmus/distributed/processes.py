@@ -1,4 +1,4 @@
-"""The processes that train one model together: the placement of its tables by rows."""
+"""The placement of item tables in several processes, by rows."""
 
 from __future__ import annotations
 
@@ -19,46 +19,46 @@ class Processes:
     """All processes of a training, seen from one of them; the methods are those of ``isthmus.core.placement.Placement``.
 
     Attributes:
-        talk: to the others.
+        talk: connection to the other processes.
     """  # noqa: E501
 
     talk: Talk
 
     @property
     def leader(self) -> bool:
-        """Whether this process speaks for all."""
+        """Whether this process shows the progress and writes what is not distributed."""
         return self.talk.leads
 
     @property
     def recovers(self) -> bool:
-        """Never: what one process does after an error, the others do not do."""
+        """Never, because the other processes would not do the same after an error."""
         return False
 
     def rows(self, width: int) -> Rows:
         """The rows of this process.
 
         Raises:
-            SettingError: fewer rows than would give each process one.
+            SettingError: fewer rows than processes.
         """
         return RowShard.of(width, self.talk)
 
     def any(self, here: bool) -> bool:
-        """Whether it is so in any process."""
+        """Whether ``here`` is true in any process."""
         return self.talk.any(here)
 
     def most(self, here: int) -> int:
-        """The largest number of any process."""
+        """The maximum over all processes."""
         return self.talk.most(here)
 
     def store(self, model: nn.Module, folder: Path, usual: Callable[[Path], Any]) -> Any:
-        """Checkpoints that each process writes a part of.
+        """A store of checkpoints to which each process writes a part.
 
         Args:
-            model: what is trained.
-            folder: that all processes can write to.
-            usual: what keeps those of one process; not used.
+            model: the model that is trained.
+            folder: a folder that all processes can write to.
+            usual: the store for one process; not used.
         """
-        # What reads and writes them takes a second to import.
+        # This import takes a second.
         from isthmus.distributed.shard_store import ShardStore
 
         return ShardStore(folder, model, self.talk)

@@ -1,8 +1,8 @@
-"""Some consecutive rows of a table, and what is computed over all of them together with other processes.
+"""Some consecutive rows of a table, and computations over all rows together with other processes.
 
-What every process computes alike (a decoded state, a loss) is called replicated. A sum over the parts is replicated,
-and so is its gradient, which is therefore the gradient of each part. A replicated state that each process multiplies
-with its own rows gets a part of its gradient in each, which are added up.
+Values that are the same in all processes (a decoded state, a loss) are called replicated. A sum over the parts is
+replicated, and so is its gradient, which is therefore the gradient of each part. If each process multiplies a
+replicated state with its own rows, each gets a part of the gradient, and these parts are summed.
 """
 
 from __future__ import annotations
@@ -24,17 +24,17 @@ from isthmus.protocols import Columns, Neighbours
 from isthmus.rowlists import RowLists, owners
 
 BLOCK = 1 << 22
-"""Numbers that are drawn at a time, of which those of other processes are thrown away."""
+"""Number of random numbers that are drawn at a time; those for other processes are discarded."""
 
 AT_ONCE = 16
-"""Normal numbers come sixteen at a time: a block that is a multiple of them draws what the whole would have drawn."""
+"""Normal numbers are drawn sixteen at a time; blocks that are multiples of this give the same numbers as one draw."""
 
 
 def spans(width: int, size: int) -> list[slice]:
-    """Which rows of ``width`` each of ``size`` processes has, all but the last ones equally many.
+    """The rows of ``width`` for each of ``size`` processes; all except the last ones have equally many.
 
     Raises:
-        SettingError: fewer rows than would give each process one.
+        SettingError: fewer rows than processes.
     """
     each = -(-width // size)
     if (size - 1) * each >= width:
@@ -49,7 +49,7 @@ class RowShard:
     """Rows ``start`` to ``stop`` of ``width``; the methods are those of ``isthmus.core.placement.Rows``.
 
     Attributes:
-        talk: to the processes that have the other rows.
+        talk: connection to the processes with the other rows.
     """
 
     width: int
@@ -68,11 +68,11 @@ class RowShard:
 
     @property
     def whole(self) -> bool:
-        """They are not all here, even if this process is the only one: its checkpoints are those of several."""
+        """False, even for a single process, whose checkpoints then have the format for several."""
         return False
 
     def fill(self, table: Tensor, draw: Fill) -> None:
-        """Draw the numbers of all rows in blocks and keep those of the rows here."""
+        """Draw the numbers of all rows in blocks and keep those of the local rows."""
         columns, target = table.shape[1:], table.detach()
         each = math.prod(columns)
         step = max(AT_ONCE, BLOCK // max(1, each) // AT_ONCE * AT_ONCE)
@@ -89,29 +89,29 @@ class RowShard:
             first = last
 
     def table(self, draw: Fill, *columns: int) -> nn.Parameter:
-        """A new table of the rows here."""
+        """A new table of the local rows."""
         table = torch.empty(self.stop - self.start, *columns)
         self.fill(table, draw)
         return nn.Parameter(table)
 
     def own(self, bags: Bags) -> Bags:
-        """The entries whose items are here, by their numbers here."""
+        """The entries whose items are local, with local numbers."""
         here = self._here(bags.indices)
         before = nn.functional.pad(here.cumsum(0), (1, 0))
         return Bags(bags.indices[here] - self.start, before[bags.offsets], bags.weights[here])
 
     def within(self, items: Int64[Tensor, " ascending"]) -> slice:
-        """Which of some items, in ascending order, are here."""
+        """Which of some items, in ascending order, are local."""
         edges = torch.tensor([self.start, self.stop], device=items.device)
         low, high = torch.searchsorted(items, edges).tolist()
         return slice(low, high)
 
     def places(self, items: Int64[Tensor, " items"]) -> Int64[Tensor, " items"]:
-        """The numbers here of items that are here."""
+        """The local numbers of local items."""
         return items - self.start
 
     def lookup(self, table: Tensor, ids: Int64[Tensor, "*positions"]) -> Float[Tensor, "*positions width"]:
-        """The rows of some items, wherever they are."""
+        """The rows of some items, local or not."""
         places = (ids - self.start).clamp(0, self.stop - self.start - 1)
         return self.total(nn.functional.embedding(places, table) * self._here(ids)[..., None])
 
@@ -136,12 +136,12 @@ class RowShard:
     def logits(
         self, decoded: Float[Tensor, "batch hidden"], weight: Tensor, bias: Tensor | None, columns: Columns = None
     ) -> Float[Tensor, "batch columns"]:
-        """Inner products of states with rows, plus biases, put together from all processes.
+        """Inner products of states with rows, plus biases, combined from all processes.
 
         Args:
-            decoded: one state a row, the same in all processes.
-            weight: the rows here.
-            bias: one number for each of them; None for none.
+            decoded: one state per row, the same in all processes.
+            weight: the local rows.
+            bias: one number per local row; None for none.
             columns: a slice of the items or some by number; None for all.
 
         Returns:
@@ -155,14 +155,14 @@ class RowShard:
         return self.total(part.new_zeros(len(decoded), len(items)).masked_scatter(here.expand(len(decoded), -1), part))
 
     def own_lists(self, lists: RowLists) -> RowLists:
-        """The items of each list that are here, by their numbers here."""
+        """The local items of each list, with local numbers."""
         here = self._here(lists.rows)
         counts = torch.bincount(owners(lists)[here], minlength=lists.size)
         return RowLists(lists.rows[here] - self.start, nn.functional.pad(counts.cumsum(0), (1, 0)))
 
     def merged(self, found: Neighbours) -> Neighbours:
-        """The best answers of all processes. Equal scores stay in ascending order of row, because the processes are in
-        the order of their rows and sorting leaves equal scores as they stand."""
+        """The best results of all processes. Ties stay in ascending order of row, because the processes are in the
+        order of their rows and the sort is stable."""
         rows = torch.where(found.rows < 0, found.rows, found.rows + self.start)
         every, scores = (torch.cat(self.talk.gathered(part), 1) for part in (rows, found.scores))
         best, order = scores.sort(dim=1, descending=True, stable=True)

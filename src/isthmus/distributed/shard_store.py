@@ -7,9 +7,9 @@ DIRECTORY/
     tensors/          one safetensors file for each process that wrote
   best-000008/        the same for the weights of the best epoch so far
 
-They can be resumed by another number of processes. PyTorch's usual metadata file, which is pickled, is not written: the
-safetensors files say themselves where their parts belong. A checkpoint appears whole or not at all. All methods are
-called by all processes; the folder must be the same for all of them.
+They can be resumed with another number of processes. PyTorch's usual metadata file, which is pickled, is not written:
+the safetensors files contain the positions of their parts. Checkpoints are written atomically. All methods are called
+by all processes, with the same folder.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ from isthmus.training.history import History
 
 TENSORS = "tensors"
 DAMAGE = (AttributeError, BundleError, KeyError, TypeError, ValueError)
-"""What comes of a checkpoint that is not whole."""
+"""Errors that a damaged checkpoint can cause."""
 
 logger = logging.getLogger(__name__)
 
@@ -44,9 +44,9 @@ class ShardStore:
     """A directory of checkpoints and best weights; the methods are those of ``isthmus.training.checkpoint.Store``.
 
     Args:
-        directory: made where it is missing.
-        model: what is trained; its parts say which tensors are cut by rows.
-        talk: to the other processes.
+        directory: created if it does not exist.
+        model: the model that is trained; its parts declare which tensors are distributed by rows.
+        talk: connection to the other processes.
     """
 
     def __init__(self, directory: Path, model: nn.Module, talk: Talk) -> None:
@@ -71,12 +71,12 @@ class ShardStore:
         """Write a checkpoint; only the last two are kept.
 
         Args:
-            epoch: how many epochs are done.
-            state: what is saved, of which each process has some rows.
-            history: so far.
+            epoch: number of finished epochs.
+            state: the state to save, of which each process has some rows.
+            history: history so far.
 
         Raises:
-            OSError, TrainingError: it could not be written; the checkpoints before it are still there.
+            OSError, TrainingError: it could not be written; earlier checkpoints are kept.
         """
         about = {"epoch": epoch, "plan": state.plan, "history": history.to_json()}
         self._write(self.directory / f"epoch-{epoch:06d}", *self._tensors(state), about)
@@ -104,10 +104,10 @@ class ShardStore:
         self._talk.by_leader(lambda: self._forget(epoch))
 
     def load_best(self, epoch: int, model: nn.Module) -> None:
-        """Put the weights of that epoch into the model.
+        """Load the weights of that epoch into the model.
 
         Raises:
-            TrainingError: they are gone or were altered.
+            TrainingError: they are missing or were altered.
         """
         about = self._talk.by_leader(lambda: parts.checked(self._best(epoch), PARTS, TENSORS))
         load_state(model, parts.read(self._best(epoch) / TENSORS, about["tensors"], self._talk))
@@ -137,7 +137,7 @@ class ShardStore:
             self._talk.by_leader(end)
 
     def _tensors(self, state: TrainingState) -> tuple[dict[str, Tensor], dict[str, int]]:
-        """All that changes in a training, by name, and how many rows those have in all that are cut."""
+        """All tensors that change in a training, by name, and the total number of rows of the distributed ones."""
         model = own_tensors(state.model)
         tensors = {f"model.{name}": tensor.cpu() for name, tensor in model.items()}
         cut = {f"model.{name}": width for name, width in self._cut.items() if name in model}
@@ -182,7 +182,7 @@ class ShardStore:
         return None
 
     def _forget(self, best: int | None) -> None:
-        """Delete all checkpoints but the last ones, and the best weights that none of them needs."""
+        """Delete all checkpoints except the last ones, and the best weights that none of them needs."""
         for old in self._checkpoints()[KEPT:]:
             remove(old)
         needed = {best}

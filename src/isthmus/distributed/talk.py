@@ -20,7 +20,7 @@ def answered() -> Iterator[None]:
     """A context around a call that needs the other processes.
 
     Raises:
-        TrainingError: they do not answer, because one of them ended or the network failed.
+        TrainingError: they do not respond, because one of them ended or the network failed.
     """
     try:
         yield
@@ -42,7 +42,7 @@ class Talk:
 
     Attributes:
         rank: its number, from 0.
-        size: how many there are.
+        size: number of processes.
     """
 
     rank: int
@@ -54,7 +54,7 @@ class Talk:
         return self.rank == 0
 
     def added(self, part: Tensor) -> Tensor:
-        """The sum over all processes, the same bits in each."""
+        """The sum over all processes, bit for bit the same in each."""
         whole = part.detach().clone(memory_format=torch.contiguous_format)
         with answered():
             dist.all_reduce(whole)
@@ -68,22 +68,22 @@ class Talk:
         return whole
 
     def gathered(self, part: Tensor) -> list[Tensor]:
-        """What each process has, in their order; all have the same shape."""
+        """The tensors of all processes, in their order; all have the same shape."""
         parts = [torch.empty_like(part, memory_format=torch.contiguous_format) for _ in range(self.size)]
         with answered():
             dist.all_gather(parts, part.detach().contiguous())
         return parts
 
     def most(self, number: int) -> int:
-        """The largest number of any process."""
+        """The maximum over all processes."""
         return int(self.largest(torch.tensor(number, dtype=torch.int64)))
 
     def any(self, here: bool) -> bool:
-        """Whether it is so in any process."""
+        """Whether ``here`` is true in any process."""
         return bool(self.most(int(here)))
 
     def told(self, text: str) -> str:
-        """The text of the leader."""
+        """The leader's text."""
         content = torch.tensor(list(text.encode()) if self.leads else [], dtype=torch.uint8)
         length = torch.tensor(len(content))
         with answered():
@@ -93,8 +93,8 @@ class Talk:
         return bytes(content.tolist()).decode()
 
     def by_leader(self, work: Callable[[], Any]) -> Any:
-        """The result of work that the leader does for all, a JSON value. What it raises there, a ``TrainingError`` of
-        the same words says in the others.
+        """The result of work that only the leader does, a JSON value. If it raises an error, the other processes raise
+        a ``TrainingError`` with the same message.
 
         Raises:
             TrainingError: the leader could not do it.
@@ -116,9 +116,9 @@ class Talk:
         """Collect the rows of a table in the leader.
 
         Args:
-            part: the rows that this process has.
-            whole: all of them, to be written into; None except in the leader.
-            spans: which rows each process has.
+            part: the rows of this process.
+            whole: tensor for all rows, which is filled; None except in the leader.
+            spans: the rows of each process.
         """
         with answered():
             if whole is None:
@@ -129,6 +129,6 @@ class Talk:
                 dist.recv(whole[spans[other]], other)
 
     def wait(self) -> None:
-        """Until all processes are here."""
+        """Wait for all processes."""
         with answered():
             dist.barrier()

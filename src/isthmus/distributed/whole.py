@@ -1,4 +1,4 @@
-"""The finished model: whole in process 0, and in the others a word that it is there."""
+"""The finished model: the whole model in process 0, and a placeholder in the others."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from isthmus.errors import SettingError
 
 
 def collected(model: nn.Module, talk: Talk) -> dict[str, Tensor]:
-    """All tensors of a model whose tables are cut by rows, in process 0; in the others nothing.
+    """All tensors of a model with distributed tables, in process 0; nothing in the others.
 
     Called by all processes. Process 0 needs memory for the whole model, without gradients or moments.
     """
@@ -35,10 +35,10 @@ def collected(model: nn.Module, talk: Talk) -> dict[str, Tensor]:
 
 
 class Elsewhere(nn.Module):
-    """Stands for a model that process 0 has. Whoever asks it anything is told so.
+    """Placeholder for a model that is in process 0; every use raises an error that says so.
 
     Args:
-        talk: to the others.
+        talk: connection to the other processes.
     """
 
     nothing: Tensor
@@ -49,7 +49,7 @@ class Elsewhere(nn.Module):
         self._rank, self._size = talk.rank, talk.size
 
     elsewhere = True
-    """What ``save`` looks at: process 0 writes."""
+    """Tells ``save`` that process 0 writes."""
 
     @property
     def width(self) -> NoReturn:

@@ -1,20 +1,22 @@
 """Requests that arrive within a few milliseconds are answered together.
 
-Each model has a queue and a thread. The first request of a batch waits for others for ``window`` seconds; what arrives
-while the thread computes is the next batch, without waiting. Requests that cannot be answered together (other actions,
-other settings) are answered one group after the other. If a group fails, each of its requests is answered alone, so
-that a mistake in one does not reach the others.
+A queue has a thread. The first request of a batch waits for others for ``window`` seconds, unless none came within the
+last ``window`` seconds: then it is likely to stay alone, and is answered at once. What arrives while the thread
+computes is the next batch, without waiting. Requests that cannot be answered together (other actions, other settings)
+are answered one group after the other. If a group fails, each of its requests is answered alone, so that a mistake in
+one does not reach the others.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+import math
 import time
 from collections import deque
 from collections.abc import Callable, Hashable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from pydantic_core import to_json
@@ -43,7 +45,9 @@ class Waiting:
     action: str
     request: Any
     answer: asyncio.Future[Answered]
-    since: float = field(default_factory=time.monotonic)
+    since: float
+    company: bool
+    """Whether another request arrived shortly before."""
 
 
 class Batcher:
@@ -71,6 +75,7 @@ class Batcher:
         self._model, self._find, self._watch = model, find, watch
         self._window, self._together, self._room = window, together, room
         self._waiting: deque[Waiting] = deque()
+        self._latest = -math.inf
         self._arrived = asyncio.Event()
         self._thread = ThreadPoolExecutor(1, thread_name_prefix=f"isthmus-{model}")
         self._worker: asyncio.Task[None] | None = None
@@ -91,7 +96,9 @@ class Batcher:
             # An event belongs to the loop that waits for it first, and a worker to the loop that it was made in.
             self._arrived = asyncio.Event()
             self._worker = asyncio.create_task(self._work())
-        one = Waiting(action, request, asyncio.get_running_loop().create_future())
+        now = time.monotonic()
+        company, self._latest = now - self._latest <= self._window, now
+        one = Waiting(action, request, asyncio.get_running_loop().create_future(), now, company)
         self._waiting.append(one)
         self._arrived.set()
         answered = await one.answer
@@ -133,7 +140,7 @@ class Batcher:
             await self._arrived.wait()
         first = self._waiting[0]
         action = self._find(first.action)
-        if action is None or action.together is None:
+        if action is None or action.together is None or not (first.company or len(self._waiting) > 1):
             return
         while len(self._waiting) < self._together:
             left = first.since + self._window - time.monotonic()

@@ -40,8 +40,8 @@ class Shuffled:
 
 @dataclass(frozen=True)
 class ShuffledByRows:
-    """Uniformly shuffled batches whose size grows with the number of rows: ``steps`` batches an epoch, as far as they
-    are neither smaller than ``least`` nor larger than ``most``.
+    """Uniformly shuffled batches whose size grows with the number of rows: ``steps`` batches per epoch, if their size
+    is between ``least`` and ``most``.
 
     Few rows need small batches, because an epoch of a few steps learns little; many rows allow large ones, which are
     faster.
@@ -52,7 +52,7 @@ class ShuffledByRows:
     most: int = 500
 
     def size(self, rows: int) -> int:
-        """Rows of a batch, if there are so many in all."""
+        """The number of rows per batch for this number of rows in total."""
         return min(self.most, max(self.least, rows // self.steps))
 
     def __call__(self, lengths: Int64[Tensor, " rows"], generator: Generator) -> Iterator[Int64[Tensor, " batch"]]:

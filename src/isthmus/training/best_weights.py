@@ -1,4 +1,4 @@
-"""The weights of the best epoch: on the disk, or beside a model on an accelerator until they are written."""
+"""The weights of the best epoch: on disk, or on the accelerator until they are written."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ from isthmus.bundle.tensors import load_state, own_tensors, state_of
 from isthmus.training.checkpoint import Store
 
 TIMES_AS_MUCH = 2
-"""A copy is kept on a device that has room for so many: training needs memory too."""
+"""A copy is kept on the device if this many would fit in its free memory, because training needs memory too."""
 
 
 @dataclass
 class BestWeights:
     """Keeps the weights of one epoch.
 
-    On a CPU they are written at once. A copy on an accelerator takes a moment there; it is written once, when a
-    checkpoint needs it.
+    On a CPU they are written at once. On an accelerator they are copied there, which is fast, and only written when a
+    checkpoint needs them.
 
     Attributes:
-        store: where they are written.
+        store: the store to which they are written.
     """
 
     store: Store
@@ -35,7 +35,7 @@ class BestWeights:
         """The weights of ``model`` now are those of the best epoch so far.
 
         Raises:
-            OSError: they could not be written; those of before are still kept.
+            OSError: they could not be written; the previous ones are still kept.
         """
         tensors = own_tensors(model)
         if self._copied(tensors):
@@ -45,17 +45,17 @@ class BestWeights:
         self._epoch, self._copies = None, {}
 
     def write(self) -> None:
-        """Write what is only on the device, because a checkpoint is about to name it."""
+        """Write weights that are only on the device, because a checkpoint is about to name them."""
         if self._epoch is not None and not self._written:
             tensors = {name: tensor.cpu().contiguous() for name, tensor in self._copies.items()}
             self.store.keep_best(self._epoch, tensors)
             self._written = True
 
     def load(self, epoch: int, model: nn.Module) -> None:
-        """Put the weights of that epoch into the model.
+        """Load the weights of that epoch into the model.
 
         Raises:
-            BundleError: they are gone or were altered.
+            BundleError: they are missing or were altered.
         """
         if epoch == self._epoch:
             load_state(model, self._copies)
@@ -63,7 +63,8 @@ class BestWeights:
             self.store.load_best(epoch, model)
 
     def _copied(self, tensors: Mapping[str, Tensor]) -> bool:
-        """Whether there is a copy now; the one of before is overwritten, so that memory for two is never needed."""
+        """Copy the weights on the device, and return whether that worked. The previous copy is overwritten, so that
+        there are never two."""
         if all(tensor.device.type == "cpu" for tensor in tensors.values()):
             return False
         if self._copies.keys() != tensors.keys():
@@ -72,7 +73,7 @@ class BestWeights:
             try:
                 self._copies = {name: tensor.clone() for name, tensor in tensors.items()}
             except RuntimeError:
-                # Memory of a device about which nothing is known.
+                # A device whose free memory is unknown.
                 self._copies = {}
                 return False
             return True

@@ -4,7 +4,7 @@ DIRECTORY/
   epoch-000010/     a bundle: model, optimiser and generators as tensors, history as a document
   best-000008/      a bundle: the weights of the best epoch so far
 
-A checkpoint names the best weights that belong to it, with their SHA-256; they stay for as long as one of the
+A checkpoint names the best weights that belong to it, with their SHA-256; they are kept as long as one of the
 checkpoints needs them. In directories of version 0.1 they are a file, ``best-000008.safetensors``.
 """
 
@@ -33,10 +33,10 @@ KEPT = 2
 """Number of checkpoints that are kept, in case the newest one is damaged."""
 
 PLUGIN, CHECKPOINT, BEST = "training", "checkpoint", "best"
-"""What the manifests name."""
+"""Names of the plugin and of the two kinds of bundles in the manifests."""
 
 DAMAGE = (AttributeError, BundleError, KeyError, TypeError, ValueError)
-"""What comes of a checkpoint that is not whole."""
+"""Errors that a damaged checkpoint can cause."""
 
 logger = logging.getLogger(__name__)
 
@@ -57,30 +57,30 @@ class TrainingState:
 
 @runtime_checkable
 class Store(Protocol):
-    """Keeps the checkpoints and the best weights of a training. The methods are those of ``CheckpointStore``."""
+    """A store of the checkpoints and best weights of a training; ``CheckpointStore`` is one."""
 
     def check_empty(self) -> None:
-        """Refuse a directory with checkpoints of an earlier training."""
+        """Raise an error if there are checkpoints of an earlier training."""
 
     def save(self, epoch: int, state: TrainingState, history: History) -> None:
         """Write a checkpoint."""
 
     def resume(self, state: TrainingState) -> tuple[int, History]:
-        """Load the newest one; 0 epochs without one."""
+        """Load the newest checkpoint; without one, return 0 epochs."""
 
     def keep_best(self, epoch: int, tensors: Mapping[str, Tensor]) -> None:
         """Write the weights of the best epoch so far."""
 
     def load_best(self, epoch: int, model: nn.Module) -> None:
-        """Put them into the model."""
+        """Load the weights of that epoch into the model."""
 
 
 class CheckpointStore:
     """A directory of checkpoints and best weights.
 
     Args:
-        directory: made where it is missing; what killed trainings left half-written in it is removed.
-        durable: whether to wait until what is written is on the disk.
+        directory: created if it does not exist; incomplete files of killed trainings are removed.
+        durable: whether to sync what is written to disk.
     """
 
     def __init__(self, directory: Path, *, durable: bool = True) -> None:
@@ -107,12 +107,12 @@ class CheckpointStore:
         """Write a checkpoint, completely or not at all; only the last two are kept.
 
         Args:
-            epoch: how many epochs are done.
-            state: what is saved.
-            history: so far.
+            epoch: number of finished epochs.
+            state: the state to save.
+            history: history so far.
 
         Raises:
-            OSError: the disk is full or may not be written to; the checkpoints before it are still there.
+            OSError: the disk is full or not writable; earlier checkpoints are kept.
         """
         best = history.best_epoch
         digest = {} if best not in self._written else {"best": {"epoch": best, "sha256": self._written[best]}}
@@ -133,13 +133,13 @@ class CheckpointStore:
         """Load the newest undamaged checkpoint into the state; without checkpoints, return 0 epochs and an empty
         history.
 
-        A checkpoint without its best weights is not whole. That there is too little memory, or that the disk cannot be
-        read now, is no damage: the error is raised.
+        A checkpoint without its best weights counts as damaged. Too little memory or an unreadable disk is not damage;
+        such errors are raised.
 
         Raises:
             TrainingError: there are checkpoints, but all are damaged.
             SettingError: they belong to another plan.
-            OSError, MemoryError: a checkpoint cannot be read here and now.
+            OSError, MemoryError: a checkpoint cannot be read at the moment.
         """
         found = self._checkpoints()
         for directory in found:
@@ -156,7 +156,7 @@ class CheckpointStore:
             try:
                 _restore(state, saved.tensors)
             except DAMAGE as error:
-                # Whatever was put in its place already, an earlier checkpoint replaces, or nobody gets to see.
+                # Values that were already loaded are replaced by an earlier checkpoint, or never used.
                 logger.warning("checkpoint %s does not fit this training: %s", directory.name, error)
                 continue
             return epoch, history
@@ -179,10 +179,10 @@ class CheckpointStore:
         self._forget_weights(epoch)
 
     def load_best(self, epoch: int, model: nn.Module) -> None:
-        """Put the weights of that epoch into the model.
+        """Load the weights of that epoch into the model.
 
         Raises:
-            BundleError: they are gone or were altered.
+            BundleError: they are missing or were altered.
         """
         load_state(model, self._best_weights(epoch))
 
@@ -197,7 +197,7 @@ class CheckpointStore:
         return bundle.read(self._best(epoch)).tensors
 
     def _check_best(self, epoch: int | None, said: Any) -> None:
-        """Whether the best weights that a checkpoint needs are there, and are those."""
+        """Check that the best weights that a checkpoint needs exist and are unaltered."""
         if epoch is None:
             return
         if said is None:
@@ -212,7 +212,7 @@ class CheckpointStore:
         return sorted(self.directory.glob("epoch-??????"), reverse=True)
 
     def _forget_weights(self, epoch: int | None) -> None:
-        """Delete all best weights but those of ``epoch`` and those of the checkpoints."""
+        """Delete all best weights except those of ``epoch`` and of the checkpoints."""
         try:
             needed = {epoch, *map(_best_of, self._checkpoints())}
         except OSError:
@@ -224,14 +224,14 @@ class CheckpointStore:
 
 
 PARTS = "parts.json"
-"""The file in which a checkpoint that several processes wrote says of what it consists."""
+"""The file that describes a checkpoint written by several processes."""
 
 
 def check_whole(checkpoint: Path) -> None:
-    """Refuse a checkpoint that several processes wrote together.
+    """Raise an error for a checkpoint that several processes wrote together.
 
     Raises:
-        SettingError: this is one.
+        SettingError: it is one.
     """
     if (checkpoint / PARTS).exists():
         raise SettingError(
@@ -243,7 +243,7 @@ def check_whole(checkpoint: Path) -> None:
 
 
 def _epoch_of(settings: Mapping[str, Any], history: History) -> int:
-    """How many epochs a checkpoint has done, by its manifest and by its history."""
+    """The number of finished epochs of a checkpoint, on which its manifest and its history must agree."""
     epoch = settings["epoch"]
     if type(epoch) is not int or epoch != history.epochs or (history.best_epoch or 0) > epoch:
         raise BundleError(f"a checkpoint of epoch {epoch!r} with a history of {history.epochs}", expected="as saved")
@@ -251,12 +251,12 @@ def _epoch_of(settings: Mapping[str, Any], history: History) -> int:
 
 
 def _best_of(checkpoint: Path) -> int | None:
-    """Which best weights a checkpoint needs; None where it needs none or is damaged."""
+    """The epoch of the best weights that a checkpoint needs; None if it needs none or is damaged."""
     try:
         manifest = bundle.peek(checkpoint)
         if "best" in manifest.settings:
             return int(manifest.settings["best"]["epoch"])
-        # Checkpoints of version 0.1 say so in their history alone.
+        # In checkpoints of version 0.1 only the history has this epoch.
         text = steadily(checkpoint, lambda place: (place / "documents" / "history.json").read_text(encoding="utf-8"))
         found = json.loads(text)["best_epoch"]
         return None if found is None else int(found)
@@ -272,11 +272,11 @@ def _tensors(state: TrainingState) -> dict[str, Tensor]:
 
 
 def _restore(training: TrainingState, tensors: Mapping[str, Tensor]) -> None:
-    """Put a checkpoint in its place.
+    """Load the tensors of a checkpoint into a training.
 
     Raises:
-        BundleError: tensors of other names, shapes or types than this training has.
-        KeyError, ValueError, TypeError: names that are none of a checkpoint.
+        BundleError: tensors whose names, shapes or types differ from those of this training.
+        KeyError, ValueError, TypeError: names that a checkpoint cannot have.
     """
     parts: dict[str, dict[str, Tensor]] = {"model": {}, "optimizer": {}, "generator": {}}
     for name, tensor in tensors.items():
@@ -295,17 +295,17 @@ def _restore(training: TrainingState, tensors: Mapping[str, Tensor]) -> None:
 
 
 def _check_moments(optimizer: torch.optim.Optimizer, moments: Mapping[int, Mapping[str, Tensor]]) -> None:
-    """Refuse what an optimizer keeps of other parameters.
+    """Check that the state of an optimiser belongs to its parameters.
 
     Raises:
-        BundleError: numbers of a parameter that there is not, or of another shape.
+        BundleError: the state of a parameter that does not exist, or has another shape.
     """
     parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
     for index, values in moments.items():
         if not 0 <= index < len(parameters):
             raise BundleError(f"the optimizer's numbers of parameter {index}", expected=f"0 to {len(parameters) - 1}")
         for key, value in values.items():
-            # Row-wise optimizers also keep one number for each row of a table.
+            # Row-wise optimisers also keep one number for each row of a table.
             whole = parameters[index].shape
             if value.shape not in ((), whole[:1], whole):
                 raise BundleError(
@@ -324,7 +324,7 @@ def _check_plan(directory: Path, settings: Mapping[str, Any], plan: str) -> None
 
 
 def _restore_generator(name: str, generator: Generator, state: Tensor) -> None:
-    """The generator goes on where it was, or, where it was one of another kind of device, with numbers of its own."""
+    """Restore the state of a generator; a generator of another kind of device continues with different numbers."""
     if state.dtype != torch.uint8:
         raise BundleError(f"a generator's state of {state.dtype}", expected="bytes")
     if state.shape == generator.get_state().shape:

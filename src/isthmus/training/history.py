@@ -23,11 +23,11 @@ class History:
 
     Attributes:
         records: one mapping per epoch: epoch (from 1), phase, loss, nll, rate, penalties, learning_rate, seconds, and
-            the validation score under its own name if there is one; in the last one ``part``, the finished share of the
-            epoch, if training ended within it.
+            the validation score under its own name if there is one; the last record also has ``part``, the finished
+            share of the epoch, if training ended within it.
         metric: name of the validation score.
-        best_epoch: the epoch whose weights the model has, or after which it was trained anew for as many epochs on all
-            data; None if the last ones are kept.
+        best_epoch: the epoch whose weights the model has, or the number of epochs for which it was then trained again
+            on all data; None if the last weights are kept.
         best_score: its validation score, higher is better.
         interrupted: whether Ctrl-C or SIGTERM ended it, or the work after it.
         stopped_early: whether early stopping (patience) ended it.
@@ -44,12 +44,12 @@ class History:
 
     @property
     def epochs(self) -> int:
-        """How many epochs were done as a whole."""
+        """The number of finished epochs."""
         return sum("part" not in record for record in self.records)
 
     @property
     def part(self) -> float | None:
-        """What was done of one epoch more, if it counts: a share, above 0 and below 1."""
+        """The finished share of an unfinished epoch, if it counts; above 0 and below 1."""
         part = self.records[-1].get("part") if self.records else None
         return None if part is None else float(part)
 
@@ -66,7 +66,7 @@ class History:
         return float(sum(float(record["seconds"]) for record in self.records))
 
     def take(self, record: Record) -> bool:
-        """Append a record; true where its score is the best so far, which NaN and infinities never are."""
+        """Append a record; returns whether its score is the best so far, which NaN and infinities never are."""
         self.records.append(record)
         if self.metric is None or self.metric not in record:
             return False
@@ -80,7 +80,7 @@ class History:
         return True
 
     def since_best(self) -> int:
-        """Epochs since the best score; where none was finite, since the first of them."""
+        """Number of epochs since the best score or, if no score was finite, since the first one."""
         if self.best_epoch is not None:
             return len(self.records) - self.best_epoch
         scored = [place for place, record in enumerate(self.records) if self.metric in record]
@@ -107,17 +107,17 @@ class History:
         return html.paragraph(repr(self).strip("<>")) + "".join(curves)
 
     def to_json(self) -> dict[str, Any]:
-        """The history as a JSON document, as bundles keep it; null stands for NaN and infinities, which JSON lacks."""
+        """The history as a JSON document for bundles; NaN and infinities, which JSON lacks, become null."""
         document = asdict(self)
         document["best_score"] = None if self.best_score is None else finite(self.best_score)
         document["records"] = [{key: _finite(value) for key, value in one.items()} for one in self.records]
         return document
 
     def _check(self) -> None:
-        """Refuse fields of other types than a training gives them.
+        """Check the types of all fields.
 
         Raises:
-            TypeError: such a field.
+            TypeError: a field of another type.
         """
         right = [
             isinstance(self.records, list) and all(map(_is_record, self.records)),
@@ -143,7 +143,7 @@ class History:
 
 
 def _is_record(record: Any) -> bool:
-    """Whether it holds plain values by name, those that are counted with being numbers."""
+    """Whether a record is a mapping from names to plain values, with numbers where they are needed."""
     if not isinstance(record, dict):
         return False
     plain = all(one is None or isinstance(one, int | float | str) for one in record.values())
@@ -155,7 +155,7 @@ def _is_number(value: Any) -> bool:
 
 
 def finite(score: float) -> float | None:
-    """A score that can be compared; None in place of NaN and infinities."""
+    """The score, or None for NaN and infinities, which cannot be compared."""
     return score if math.isfinite(score) else None
 
 

@@ -53,16 +53,16 @@ class StopRequest:
 
     @property
     def requested(self) -> bool:
-        """Whether a signal arrived; of several processes, at any of them."""
+        """Whether a signal arrived; for several processes, in any of them."""
         return self.signals > 0 if self._agreed is None else self._agreed(self.signals > 0)
 
     @contextmanager
     def jointly(self, agreed: Callable[[bool], bool]) -> Iterator[None]:
-        """Inside this context several processes do the same and wait for each other: no signal raises an exception,
-        and all of them decide together before each step and each piece of work whether it is still to be done.
+        """Inside this context several processes do the same work and wait for each other: no signal raises an
+        exception, and before each step and each piece of work they decide together whether to do it.
 
         Args:
-            agreed: whether something is so in any process; all ask at the same time.
+            agreed: whether something is true in any process; all processes call it at the same time.
         """
         before, self._agreed = self._agreed, agreed
         try:
@@ -157,7 +157,7 @@ class StopRequest:
 
     def _say_first(self) -> None:
         kept = next(filter(None, (tell() for tell in self._told)), "")
-        # What is abandoned at once needs no second signal.
+        # Work that is abandoned at once needs no second signal.
         again = self._limit > FIRST and self.number == signal.SIGINT
         text = f"finishing: {kept}" if kept else "finishing"
         if kept or again:
@@ -170,7 +170,7 @@ _USUAL: dict[int, tuple[Any, ...]] = {
     signal.SIGINT: (signal.default_int_handler, signal.SIG_DFL),
     signal.SIGTERM: (signal.SIG_DFL,),
 }
-"""Handlers that nobody has set, by signal."""
+"""The default handlers, by signal."""
 
 
 @contextmanager
@@ -217,7 +217,7 @@ def _scope(limit: int) -> Iterator[StopRequest]:
 
 
 def _after_fork() -> None:
-    """A child that was forked inside a ``fit`` is not asked to end it: whoever forked it ends it by a signal."""
+    """In a child that was forked inside a ``fit``, signals have their usual effect and do not end that ``fit``."""
     global _active
     if _active is not None:
         for number, handler in _USUAL.items():

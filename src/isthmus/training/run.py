@@ -1,4 +1,4 @@
-"""How a training is run: device, seed, precision, checkpoints. None of it is part of a model."""
+"""How a training is run: device, seed, precision, checkpoints. These settings are not part of a model."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from isthmus.training.progress import NoProgress, Progress
 from isthmus.training.progress_display import as_progress
 
 LEAST_WORK = 2**24
-"""With fewer multiplications a pass takes longer in bf16 (measured for networks of 9,000 and 98,000 weights and batches
+"""With fewer multiplications, a pass is slower in bf16 (measured for networks of 9,000 and 98,000 weights and batches
 of 32 to 1,024 rows)."""
 
 
@@ -35,26 +35,26 @@ class Run:
         device: ``auto``, ``cpu``, ``cuda``, one of several such as ``cuda:1``, or another kind of device that PyTorch
             knows, such as ``mps``; ``auto`` uses CUDA if there is a device.
         seed: seed of the order of rows, the noise and the initial weights; on one machine, the same seed gives the same
-            weights bit for bit, on CUDA as far as the guide "Control the training" says.
+            weights bit for bit, on CUDA with the exceptions in the guide "Control the training".
         precision: precision of matrix products: ``fp32``, ``bf16``, or ``auto``, which uses bf16 where it is
             faster on this hardware and the products are large enough; see ``isthmus.machine.hardware``.
         progress: receives a call after every step and epoch.
         checkpoints: directory for checkpoints; None writes none.
         every: epochs between checkpoints.
         resume: continue from the newest complete checkpoint in ``checkpoints``, if there is one.
-        time_limit: seconds that training may take, validation included; afterwards it ends as Ctrl-C would end it;
-            the epoch that is not done is scored, and kept if it is the best. None sets no limit.
+        time_limit: seconds that training may take, validation included; afterwards it ends as after Ctrl-C; the
+            unfinished epoch is scored, and kept if it is the best. None sets no limit.
         graphs: whether steps are captured in CUDA graphs and replayed, which saves the host's work of launching each
-            operation: ``auto`` where a device, a model and a data set allow it, ``True`` with a warning where they do
-            not, ``False`` never. Batches are filled to a few sizes then, so that other numbers are drawn.
-        until: the epoch of the plan after which training ends, with all schedules as if it went on; None goes to the
-            end of the plan.
-        deterministic: use only operations that give the same bits in every run, where PyTorch has them, and refuse
-            others; on a CPU all do. See the guide "Control the training" for what holds on CUDA without it.
-        shard: None trains in this process; "rows" cuts the item tables by rows over the processes that ``torchrun``
-            started, see the guide "When one machine is not enough".
-        log: called with the record of each epoch, see ``isthmus.training.loggers``; from then on a part of
-            ``progress``.
+            operation: ``auto`` if device, model and data set allow it, ``True`` with a warning if they do not,
+            ``False`` never. Batches are then padded to a few sizes, so that different random numbers are drawn.
+        until: the epoch of the plan after which training ends, with all schedules as for the whole plan; None trains to
+            the end of the plan.
+        deterministic: only use operations whose results are the same bit for bit in every run, and raise an error if
+            PyTorch has none; on a CPU all are. See the guide "Control the training" for what is guaranteed on CUDA
+            without it.
+        shard: None trains in this process; "rows" distributes the rows of the item tables over the processes that
+            ``torchrun`` started, see the guide "When one machine is not enough".
+        log: called with the record of each epoch, see ``isthmus.training.loggers``; it becomes a part of ``progress``.
     """
 
     device: str = "auto"
@@ -154,7 +154,7 @@ class Run:
         """The device as a torch object.
 
         Raises:
-            SettingError: a device was asked for that is not there.
+            SettingError: the requested device does not exist.
         """
         return named_device(self.device)
 

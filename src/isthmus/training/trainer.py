@@ -1,5 +1,5 @@
 """One training loop for all autoencoders. It handles sources, batches and steps, but no domains, files, metrics or
-printing. Whether other processes train with this one is known to its placement (``isthmus.core.placement``)."""
+printing. The placement (``isthmus.core.placement``) determines whether other processes take part."""
 
 from __future__ import annotations
 
@@ -33,22 +33,22 @@ from isthmus.training.steps.step import Pace, Stepper, Terms, adam
 logger = logging.getLogger(__name__)
 
 FEWEST_STEPS = 50
-"""Of an epoch that a signal ends: after fewer of them it is as if it had not begun. Whoever sets a time limit wants
-what can be had within it, be it a step."""
+"""Minimum number of steps after which an epoch that is ended by a signal counts. With a time limit, an epoch counts
+after one step."""
 
 LOOK_EVERY = 50
-"""Steps between two looks at the loss on an accelerator, which runs ahead of its host until the host asks for a number.
-On a CPU every step is looked at."""
+"""Number of steps between checks of the loss on an accelerator, which make the host wait for the device. On a CPU the
+loss is checked in every step."""
 
 
 def train(
     model: Autoencoder, source: Source, plan: Plan, run: Run | None = None, validation: Validation | None = None
 ) -> History:
-    """Train in place. Afterwards the model has the weights with the best validation score, or without one the last
-    weights.
+    """Train a model in place. Afterwards it has the weights with the best validation score, or without validation the
+    last weights.
 
     Ctrl-C and SIGTERM end the training, not the program: the best weights so far are kept and the history says so; see
-    ``isthmus.training.interrupts``. The epoch in which that happens, or the time limit, is scored like the others, so
+    ``isthmus.training.interrupts``. The epoch that is ended by a signal or the time limit is scored like the others, so
     that what was learned in it is not lost.
 
     Args:
@@ -63,7 +63,7 @@ def train(
 
     Raises:
         NonFiniteLossError: the loss became NaN or infinite; the model has the best weights so far, if any.
-        BudgetError: the device has too little memory; the same holds.
+        BudgetError: the device has too little memory; the model has the best weights so far, if any.
         InputError: a source without rows.
     """
     if len(source) == 0:
@@ -75,7 +75,7 @@ def train(
 
 @dataclass
 class _Pass:
-    """What was done of an epoch: sums of the loss and its terms over the rows that were seen."""
+    """The part of an epoch that was done: sums of the loss and its terms over the rows that were seen."""
 
     epoch: int
     phase: Phase
@@ -92,7 +92,7 @@ class _Pass:
         self.rows, self.steps = self.rows + rows, self.steps + 1
 
     def means(self) -> dict[str, float]:
-        """Of the loss and its terms, for which a device is waited for once."""
+        """The means of the loss and its terms; waits for the device once."""
         if self.known[0] != self.rows:
             names = [name for names in self.sums for name in names]
             found: dict[str, float] = dict.fromkeys(names, 0.0)
@@ -102,7 +102,7 @@ class _Pass:
         return self.known[1]
 
     def mean_loss(self) -> float:
-        """Of the loss alone, which is read faster than all means where nobody has to be waited for."""
+        """The mean of the loss, which is faster than all means if there is no device to wait for."""
         return sum(float(values[0]) for values in self.sums.values()) / self.rows
 
 
@@ -165,7 +165,7 @@ class _Training:
                 break
 
     def _kept(self) -> str:
-        """What a signal is answered with."""
+        """The message after a signal."""
         history, latest = self.history, self.latest
         counts = latest is not None and latest.steps >= FEWEST_STEPS
         if not history.records and not counts:
@@ -186,7 +186,7 @@ class _Training:
         return first
 
     def _epoch(self, epoch: int, stop: StopRequest) -> bool:
-        """One pass over the source, its score and its checkpoint; false where training is to end."""
+        """One pass over the source, its score and its checkpoint; False if training has to end."""
         done = self.latest = _Pass(epoch, self.plan.phase_of(epoch))
         self._select(done.phase)
         with denormals_as_zero():
@@ -212,7 +212,7 @@ class _Training:
         return {"epoch": done.epoch + 1, "phase": done.phase.name, **part, **means, **rate}
 
     def _unscored(self) -> None:
-        """A second signal came: where no epoch is done, the part that is done is all there is."""
+        """After a second signal: if no epoch is finished, the unfinished one counts."""
         done = self.latest
         if not self.history.records and done is not None and done.steps >= FEWEST_STEPS:
             seconds = {"seconds": time.perf_counter() - done.started}
@@ -224,7 +224,7 @@ class _Training:
         patience = self.plan.patience
         self.history.stopped_early = whole and patience is not None and self.history.since_best() >= patience
         self.run.progress.epoch(record)
-        # A training is resumed between two epochs.
+        # Training can only be resumed between two epochs.
         if whole and self.run.checkpoints and (epoch % self.run.every == 0 or epoch == self.last):
             self.best.write()
             self.store.save(epoch, self.state, self.history)
@@ -237,12 +237,12 @@ class _Training:
         try:
             self.best.keep(int(record["epoch"]), self.model)
         except BaseException:
-            # The best weights on the disk are still those of before.
+            # The best weights on disk are still the previous ones.
             history.best_epoch, history.best_score = before
             raise
 
     def _pass(self, done: _Pass, stop: StopRequest) -> bool:
-        """All steps of an epoch; false where Ctrl-C or the time limit came first."""
+        """All steps of an epoch; False if Ctrl-C or the time limit came first."""
         self.model.train()
         batches = iter(self.plan.batching(self.lengths, self.order))
         upcoming = self._prepared(next(batches, None))
@@ -287,7 +287,7 @@ class _Training:
             if not math.isfinite(value := float(total)):
                 raise self._non_finite(value, done.epoch)
 
-        # Where nobody has to be waited for, weights never see a loss that is not finite.
+        # On a CPU, weights are never updated with a loss that is not finite.
         check = checked if self.pace == 1 else None
         return self.stepper.step(batch, done.phase, Pace(rate, progress), checked=check, held=stop.held)
 
@@ -335,7 +335,7 @@ class _Training:
         self.model.eval()
 
     def _finish_anyway(self) -> None:
-        """As ``_finish``; what goes wrong here must not hide what ended the training."""
+        """Like ``_finish``, but errors must not hide the one that ended the training."""
         if not self.placement.recovers:
             return
         try:

@@ -42,6 +42,14 @@ class Child:
             return None
         return next((int(line.split()[1]) / 1024 for line in lines if line.startswith("VmRSS:")), None)
 
+    def processor_seconds(self) -> float | None:
+        """The time that it has computed, on all cores together; None where the system does not say."""
+        try:
+            fields = Path(f"/proc/{self.process.pid}/stat").read_text(encoding="ascii").rpartition(")")[2].split()
+            return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+        except (OSError, ValueError, IndexError):
+            return None
+
 
 @contextlib.contextmanager
 def served(*arguments: str, command: Sequence[str] = ("-m", "isthmus", "serve"), **env: str) -> Iterator[Child]:

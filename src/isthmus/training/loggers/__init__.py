@@ -1,7 +1,7 @@
-"""Epochs sent to a tracker of experiments: ``fit(..., log=to_mlflow(mlflow))``.
+"""Loggers for experiment trackers: ``fit(..., log=to_mlflow(mlflow))``.
 
-Anything that can be called with a mapping is a logger. The functions here make one out of what TensorBoard, Weights &
-Biases, Trackio and MLflow offer; none of these is imported by isthmus.
+Any function of one mapping is a logger. The functions here create loggers for TensorBoard, Weights & Biases, Trackio
+and MLflow; isthmus imports none of these.
 """
 
 from isthmus.training.loggers.logged import Log as Log

@@ -20,9 +20,9 @@ class Logged:
     """A ``PhaseProgress`` that forwards everything, and calls a function with the record of each epoch.
 
     Args:
-        shown: what is forwarded to.
-        log: receives a copy of each record. Where one ``fit`` trains several models, the record also says which one it
-            is of, under ``work``. What it raises ends the training.
+        shown: the progress to which everything is forwarded.
+        log: receives a copy of each record. If one ``fit`` trains several models, the entry ``work`` says which one the
+            record belongs to. Exceptions that it raises end the training.
 
     Raises:
         SettingError: ``log`` cannot be called.

@@ -1,4 +1,4 @@
-"""Loggers for trackers of experiments, made of the objects that these offer. None of them is imported here."""
+"""Loggers for experiment trackers, created from objects of these. None of them is imported here."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def to_tensorboard(writer: Any) -> Log:
 
 def to_wandb(run: Any) -> Log:
     """Log to Weights & Biases, or to Trackio, which has the same interface. The records contain ``epoch``, which serves
-    as the axis: steps of these trackers must ascend, and epochs start again where one ``fit`` trains several models.
+    as the axis: steps of these trackers must ascend, but epochs start again if one ``fit`` trains several models.
 
     Args:
         run: what ``wandb.init()`` or ``trackio.init()`` returned.

@@ -1,4 +1,4 @@
-"""One step of gradient descent: forward, backward, optimiser, and what happens to the model after it."""
+"""One step of gradient descent: forward pass, backward pass, optimiser, and hooks."""
 
 from __future__ import annotations
 
@@ -21,18 +21,18 @@ from isthmus.training.steps.sparse_adam import RowwiseAdam
 
 
 class Terms(NamedTuple):
-    """The loss of a step and what it is made of: means over the rows of the batch, without a gradient."""
+    """The loss of a step and its terms: means over the rows of the batch, without a gradient."""
 
     names: tuple[str, ...]
     values: Float[Tensor, " terms"]
 
 
 class Pace(NamedTuple):
-    """What changes from step to step by itself: numbers, or, for a graph that is replayed, tensors without dimensions.
+    """Values that change with every step: numbers or, for a graph that is replayed, scalar tensors.
 
     Attributes:
         rate: the learning rate.
-        progress: from 0 to 1 of the planned training.
+        progress: progress of the planned training, from 0 to 1.
     """
 
     rate: float | Tensor
@@ -41,13 +41,13 @@ class Pace(NamedTuple):
 
 @dataclass
 class Stepper:
-    """Takes steps.
+    """Performs training steps.
 
     Attributes:
-        model: what is trained, in place.
-        plan, run: how.
-        optimizer: of the model's parameters.
-        noise: where all noise comes from, on the model's device.
+        model: the model, trained in place.
+        plan, run: plan and run of the training.
+        optimizer: optimiser of the model's parameters.
+        noise: generator of all noise, on the model's device.
         act: calls the hooks of the model and of a phase that follow a step.
     """
 
@@ -78,13 +78,13 @@ class Stepper:
 
         Args:
             batch: on the model's device.
-            phase: what is trained, and how.
+            phase: the current phase.
             pace: learning rate and progress.
-            checked: raises an error for a loss that weights must not see; it waits for the device.
-            held: the context in which weights are changed.
+            checked: raises an error for a loss with which weights must not be updated; it waits for the device.
+            held: context in which weights are changed.
 
         Returns:
-            The loss and its terms; nobody has waited for them.
+            The loss and its terms, without waiting for the device.
         """
         for group in self.optimizer.param_groups:
             group["lr"] = pace.rate
@@ -107,7 +107,7 @@ class Stepper:
 
 
 def adam(model: nn.Module, plan: Plan) -> torch.optim.Optimizer:
-    """The plan's optimiser for all trainable parameters of the model, all of them changed by one operation."""
+    """The plan's optimiser for all trainable parameters of the model, which are updated by one fused operation."""
     trainable = [p for p in model.parameters() if p.requires_grad]
     # One group without weight decay; each group costs the time of a small matrix product in every step.
     matrices = [p for p in trainable if p.ndim > 1 or not plan.weight_decay]
