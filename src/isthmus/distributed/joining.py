@@ -55,7 +55,7 @@ class Together:
         own = 0
         for array in arrays:
             for start in range(0, len(array), AT_A_TIME):
-                own = zlib.crc32(np.ascontiguousarray(array[start : start + AT_A_TIME]), own)
+                own = zlib.crc32(np.ascontiguousarray(array[start : start + AT_A_TIME]).data, own)
         both = self.talk.largest(torch.tensor([own, -own], dtype=torch.int64))
         if int(both[0]) != -int(both[1]):
             raise SettingError(

@@ -59,7 +59,7 @@ def document(shelf: Shelf, settings: ServerSettings) -> dict[str, Any]:
             references.append({"$ref": f"#/components/schemas/{title}"})
         paths[f"/v1/{name}"] = {"post": _operation(name, list(actions.values()), references)}
     components: dict[str, Any] = {"schemas": schemas}
-    whole = {
+    whole: dict[str, Any] = {
         "openapi": "3.1.0",
         "info": {"title": "isthmus", "version": __version__, "description": DESCRIPTION},
         "paths": paths,
