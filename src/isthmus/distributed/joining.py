@@ -88,6 +88,12 @@ def together(run: Run) -> Iterator[Together]:
 def _meet() -> None:
     """Create the process group, once per process, because a second one would reuse the addresses of the first."""
     if dist.is_initialized():
+        if "gloo" not in (backends := str(dist.get_backend_config())):
+            raise SettingError(
+                f"a process group with {backends}",
+                expected="gloo for what is not on a device",
+                remedy='make it with init_process_group("cpu:gloo,cuda:nccl")',
+            )
         return
     check_started()
     bind()

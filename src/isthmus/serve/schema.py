@@ -40,7 +40,7 @@ FIXED = {
 
 
 def document(shelf: Shelf, settings: ServerSettings) -> dict[str, Any]:
-    """The OpenAPI document of what is served now."""
+    """The OpenAPI document of the models that are served now."""
     schemas: dict[str, Any] = {"Problem": PROBLEM}
     paths: dict[str, Any] = {path: {"get": _plain(summary)} for path, summary in FIXED.items()}
     if settings.reload_over_http:
