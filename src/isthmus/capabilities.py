@@ -1,16 +1,16 @@
-"""What a part may offer beyond its protocol, and how it is asked for.
+"""Optional methods of parts beyond their protocols, and functions that call them.
 
-None of these methods has to be there: a part without one works in every model that does not need it, and where it is
-needed the error names the method to add. They take the place of knowing the parts of the library by their types::
+A part without one of these methods works in every model that does not need it; where it is needed, the error names the
+method to add. They are used instead of checks of the types of parts::
 
-    part        method                          asked for by
+    part        method                          used by
     Encoder     affine_layers, input_weights,   the contractive penalty (exact derivatives of plain layers)
                 twice_differentiable
     Encoder     entered_shape                   the prior of pseudo-inputs
     Encoder     token_vectors                   search of texts by their words, where codes hold words at their places
     Bottleneck  affine_layers                   the contractive penalty
     Bottleneck  unit_weights                    the tied start of sparse autoencoders
-    Bottleneck  calibrate                       statistics measured once more when training has ended
+    Bottleneck  calibrate                       statistics measured again after training
     Posterior   detach                          doubly reparameterised gradients
     Posterior   standard_normal_rates           the closed form of the rate under N(0, 1)
     Prior       dimension_rates                 free bits
@@ -37,11 +37,11 @@ from isthmus.reprs import brief
 @brief
 @dataclass(frozen=True)
 class CodeWeights:
-    """A matrix [outputs, inputs] that is multiplied by the code, or by the code and other numbers side by side.
+    """A matrix [outputs, inputs] that multiplies the code, or a concatenation of the code and other numbers.
 
     Attributes:
         weight: the parameter itself.
-        start, stop: its columns of the code are those from ``start`` up to ``stop``, or to the last one.
+        start, stop: range of its columns that belong to the code; without ``stop`` up to the last one.
     """
 
     weight: nn.Parameter
@@ -50,15 +50,15 @@ class CodeWeights:
 
     @property
     def columns(self) -> slice:
-        """Those of the code."""
+        """The columns of the code."""
         return slice(self.start, self.stop)
 
 
 @brief
 @dataclass(frozen=True)
 class AffineLayer:
-    """x to f(W x + b). Each output of ``activation`` may depend on other inputs only where its derivative by them is 0
-    (which units of a row are the largest, say)."""
+    """The map x → f(W x + b). An output of ``activation`` may depend on other inputs only in ways that have the
+    derivative 0 (such as which units of a row are the largest)."""
 
     weight: Float[Tensor, "outputs inputs"]
     bias: Float[Tensor, " outputs"]
@@ -69,14 +69,14 @@ class AffineLayer:
 
 
 class LayeredPart(Protocol):
-    """An encoder or bottleneck that may be plain layers, one after the other."""
+    """An encoder or bottleneck that may consist of plain consecutive layers."""
 
     def affine_layers(self) -> Sequence[AffineLayer] | None:
-        """All layers from what is read to what is handed on, the first one first; an empty sequence where nothing is
-        changed, and None where there is more to it than such layers.
+        """All layers from input to output, in order; an empty sequence for the identity, and None if the part does not
+        only consist of such layers.
 
-        Of an encoder of bags the first weight is the transpose of ``input_weights``, although ``enter`` has multiplied
-        by it already.
+        For an encoder of bags, the first weight is the transpose of ``input_weights``, although ``enter`` already
+        multiplies by it.
         """
 
 
@@ -88,7 +88,7 @@ class LinearEntrance(Protocol):
 
 
 class ShapedEntrance(Protocol):
-    """An encoder whose rows all have one shape behind ``enter``."""
+    """An encoder whose rows all have the same shape after ``enter``."""
 
     @property
     def entered_shape(self) -> tuple[int, ...]:
@@ -96,21 +96,21 @@ class ShapedEntrance(Protocol):
 
 
 class UnitBottleneck(Protocol):
-    """A bottleneck whose code is made of units, each with a vector of weights of its own."""
+    """A bottleneck whose code consists of units, each with its own vector of weights."""
 
     def unit_weights(self) -> Float[nn.Parameter, "code hidden"]:
-        """The matrix that the hidden state is multiplied by."""
+        """The matrix by which the hidden state is multiplied."""
 
 
 class CalibratedBottleneck(Protocol):
-    """A bottleneck with statistics that are measured once more when training has ended."""
+    """A bottleneck with statistics that are measured again after training."""
 
     def calibrate(self, hidden: Iterable[Tensor]) -> None:
-        """Replace the statistics by those of these hidden states, batch by batch, all together."""
+        """Replace the statistics by those of all these hidden states, given batch by batch."""
 
 
 class DetachedPosterior(Protocol):
-    """A posterior that can be held while its samples have a gradient."""
+    """A posterior that can be detached while its samples have a gradient."""
 
     def detach(self) -> Posterior:
         """The same density without a gradient for its parameters."""
@@ -131,24 +131,24 @@ class FactorisedPrior(Protocol):
 
 
 class CodeReader(Protocol):
-    """A decoder that says which weights the code is multiplied by first."""
+    """A decoder that declares the first weights by which the code is multiplied."""
 
     def code_weights(self, readout: Readout) -> Sequence[CodeWeights]:
-        """Every matrix that reads the code, those of ``readout`` among them where the code reaches it unchanged."""
+        """Every matrix that multiplies the code, including those of ``readout`` if the code reaches it unchanged."""
 
 
 # --- how they are asked for ------------------------------------------------------------------------------------------
 
 
 def affine_layers(part: Encoder | Bottleneck) -> tuple[AffineLayer, ...] | None:
-    """The layers of a part, or None where it is more than that or does not say."""
+    """The layers of a part, or None if it has others or does not declare them."""
     offered: LayeredPart | None = _offers(part, "affine_layers")
     layers = None if offered is None else offered.affine_layers()
     return None if layers is None else tuple(layers)
 
 
 def input_weights(encoder: Encoder, inputs: Tensors) -> Float[Tensor, "inputs entered"] | None:
-    """The matrix that bags are multiplied by; None for other inputs, which enter as they are.
+    """The matrix by which bags are multiplied; None for other inputs, which are not transformed.
 
     Raises:
         SettingError: an encoder of bags without ``input_weights``.
@@ -160,13 +160,13 @@ def input_weights(encoder: Encoder, inputs: Tensors) -> Float[Tensor, "inputs en
 
 
 def twice_differentiable(encoder: Encoder) -> bool:
-    """Whether derivatives of an encoder can be derived again, as nearly all can; one that cannot, or only slowly, has
-    an attribute ``twice_differentiable = False``."""
+    """Whether second derivatives of an encoder are available, as for nearly all; if they are not, or slow, it has an
+    attribute ``twice_differentiable = False``."""
     return bool(getattr(encoder, "twice_differentiable", True))
 
 
 def entered_shape(encoder: Encoder) -> tuple[int, ...]:
-    """The shape of a row behind ``enter``.
+    """The shape of a row after ``enter``.
 
     Raises:
         SettingError: an encoder without ``entered_shape``.
@@ -222,7 +222,7 @@ def dimension_rates(prior: Prior, step: Step) -> Float[Tensor, "batch *cells cod
 
 
 def code_weights(decoder: Decoder, readout: Readout) -> tuple[CodeWeights, ...]:
-    """Every matrix that reads the code.
+    """Every matrix that multiplies the code.
 
     Raises:
         SettingError: a decoder without ``code_weights``.
@@ -232,13 +232,13 @@ def code_weights(decoder: Decoder, readout: Readout) -> tuple[CodeWeights, ...]:
 
 
 def missing_members(part: object, protocol: type) -> list[str]:
-    """The public members of a protocol that a part lacks, asked for as any caller asks: ``isinstance`` overlooks what
-    comes from ``__getattr__``, as parameters and submodules of modules do."""
+    """The public members of a protocol that a part lacks. They are looked up by ``getattr``, because ``isinstance``
+    does not see parameters and submodules, which come from ``__getattr__``."""
     return [name for name in dir(protocol) if not name.startswith("_") and not hasattr(part, name)]
 
 
 def _offers(part: object, member: str) -> Any | None:
-    """The part, where it has the member."""
+    """The part, if it has the member; otherwise None."""
     return part if hasattr(part, member) else None
 
 

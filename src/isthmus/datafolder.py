@@ -57,7 +57,7 @@ def unpacked(path: Path) -> bytes:
     """The contents of a file, decompressed if its name ends in .gz or .xz.
 
     Raises:
-        SourceError: it cannot be read or decompressed, or takes more memory than is free.
+        SourceError: it cannot be read or decompressed, or needs more memory than is free.
     """
     plain_file(path)
     try:
@@ -71,7 +71,7 @@ def unpacked(path: Path) -> bytes:
 OPENERS: Mapping[str, Callable[..., Any]] = {".gz": gzip.open, ".xz": lzma.open}
 
 STEP = 1 << 24
-"""Bytes that are unpacked at a time: a small file may hold more than the memory."""
+"""Number of bytes that are unpacked at a time, because a small file may contain more than fits in memory."""
 
 
 def _contents(file: Any, name: str) -> bytes:
@@ -80,6 +80,6 @@ def _contents(file: Any, name: str) -> bytes:
     while part := file.read(STEP):
         parts.append(part)
         size += len(part)
-        # The parts and the whole are there at once, in the end.
+        # In the end, both the parts and the whole are in memory.
         check_fits(size + STEP, f"what is packed in {name!r}")
     return parts[0] if len(parts) == 1 else b"".join(parts)

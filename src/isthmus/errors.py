@@ -103,7 +103,7 @@ class NameClashError(PluginError):
 
 
 class JobError(IsthmusError):
-    """Parts of a batch job failed; the others are whole, and the same call does what is missing."""
+    """Parts of a batch job failed; the others are complete, and the same call computes the missing ones."""
 
 
 class TrainingError(IsthmusError):

@@ -37,13 +37,13 @@ def load(path: str | Path, *, device: str = "cpu") -> Any:
     """Load any bundle with the class that saved it: ``Recommender``, ``TextAutoencoder``, ``Index``, a plugin's own
     face.
 
-    The class is only known after the manifest was read, so the return type is ``Any``; ``Recommender.load`` and so on
-    are typed, and refuse bundles of other classes.
+    The class is only known after the manifest has been read, so the return type is ``Any``; ``Recommender.load`` and so
+    on are typed, and raise an error for bundles of other classes.
 
     Args:
         path: the directory that ``save`` wrote.
-        device: where it answers: ``cpu``, ``cuda``, ``cuda:1``, ...; ``auto`` takes CUDA where there is a device and
-            the class can answer there.
+        device: device of the model: ``cpu``, ``cuda``, ``cuda:1``, ...; ``auto`` uses CUDA if there is a device and the
+            class supports it.
 
     Returns:
         A fitted object of that class, on that device.
@@ -53,7 +53,7 @@ def load(path: str | Path, *, device: str = "cpu") -> Any:
         MissingPluginError: the plugin that saved it is not installed.
         MissingLibraryError: a library that the plugin needs is not installed; the message says what to install.
         PluginError: the plugin cannot be imported for another reason, or has no face for the bundle.
-        SettingError: a device that is not there, or one for a class that answers on the CPU alone.
+        SettingError: a device that does not exist, or one for a class that only runs on the CPU.
     """
     manifest = peek(path)
     if manifest.plugin == INDEX:
@@ -95,7 +95,7 @@ def face_of(manifest: Manifest, path: str | Path) -> type[Face]:
     """The class that saved a bundle, which is not an index.
 
     Args:
-        manifest: of the bundle.
+        manifest: manifest of the bundle.
         path: path of the bundle, for messages.
 
     Returns:

@@ -1,7 +1,7 @@
-"""One id in its several forms: the same rules where ids are read and where they are asked for.
+"""The forms of ids: the same rules apply to ids in data and in requests.
 
 Ids are integers of 64 bits or text. ``9``, ``np.int64(9)``, ``9.0`` and, in a catalogue of integers, ``"9"`` and
-``"9.0"`` are one id; ``"007"`` is text everywhere.
+``"9.0"`` are the same id; ``"007"`` is text everywhere.
 """
 
 from __future__ import annotations
@@ -22,22 +22,22 @@ MISSING = frozenset(
     {"", "#N/A", "#N/A N/A", "#NA", "-1.#IND", "-1.#QNAN", "-NaN", "-nan", "1.#IND", "1.#QNAN", "<NA>", "N/A", "NA"}
     | {"NULL", "Null", "null", "NaN", "NAN", "nan", "NONE", "None", "none", "NaT", "n/a"}
 )
-"""Texts that stand for a missing id in a table: what programs write where there is none."""
+"""Texts that programs write into tables for a missing id."""
 
 INTEGER_TEXT = r"^(0|-?[1-9][0-9]{0,19})(\.0+)?$"
-"""How an integer may be written, also by a program that took it for a float; no leading zeros."""
+"""The text forms of an integer, including that of a float; no leading zeros."""
 
 UUID_BYTES = 16
 
 _INTEGER = re.compile(INTEGER_TEXT)
 _LARGEST = 10**40
-"""Longer numbers are not turned into text, which takes Python long or fails."""
+"""Longer numbers are not converted to text, which is slow or fails in Python."""
 
 _ACCEPTED = "ids that are whole numbers of 64 bits or text"
 
 
 def integer_of(text: str) -> int | None:
-    """The integer that a text stands for: 9 for ``"9"`` and ``"9.0"``; None for ``"007"`` and other texts."""
+    """The integer that a text represents: 9 for ``"9"`` and ``"9.0"``; None for ``"007"`` and other texts."""
     text = text.strip()
     if len(text) > 400 or _INTEGER.fullmatch(text) is None:
         return None
@@ -46,7 +46,7 @@ def integer_of(text: str) -> int | None:
 
 
 def ids_of_texts(texts: Sequence[str]) -> list[Id]:
-    """The ids in a column of a text file: integers where every one of them is written as one, else the texts."""
+    """The ids in a column of a text file: integers if all of them are written as integers, otherwise the texts."""
     stripped = [text.strip() for text in texts]
     numbers = [number for number in map(integer_of, stripped) if number is not None]
     return list(numbers) if len(numbers) == len(stripped) else list(stripped)
@@ -56,14 +56,14 @@ def plain_id(given: Any) -> Id:
     """An id as a plain ``int`` or ``str``.
 
     Args:
-        given: an integer or a text, also of NumPy, torch, Arrow, or of a subclass; a whole float; a UUID, which becomes
-            its text; bytes of UTF-8; a member of an ``Enum``, which stands for its value.
+        given: an integer or a text, also as a NumPy, torch or Arrow scalar or a subclass; a whole float; a UUID, which
+            becomes its text; bytes of UTF-8; a member of an ``Enum``, which represents its value.
 
     Returns:
-        The id; a number that is not whole, and what stands for a missing id, as text, which no integer equals.
+        The id; numbers that are not whole and missing values become texts, which equal no integer.
 
     Raises:
-        InputError: something that can be no id, such as a bool, a list or bytes that are not text.
+        InputError: a value that cannot be an id, such as a bool, a list or bytes that are not text.
     """
     if type(given) is int or type(given) is str:
         return _checked(given)
@@ -84,10 +84,10 @@ def plain_id(given: Any) -> Id:
 
 
 def proper_id(given: Any) -> Id:
-    """``plain_id`` of what an id is made of, as opposed to asked for; a text stays as it is.
+    """``plain_id`` for ids in data, as opposed to requests; texts are unchanged.
 
     Raises:
-        InputError: something that can be no id, a missing one, or a number that is not whole.
+        InputError: a value that cannot be an id, a missing one, or a number that is not whole.
     """
     if isinstance(given, str):
         return str.__str__(given)
@@ -98,7 +98,8 @@ def proper_id(given: Any) -> Id:
 
 
 def forms(given: Any) -> Iterator[Id]:
-    """How a vocabulary may hold an id that is asked for, the likeliest first. Raises the errors of ``plain_id``."""
+    """The forms in which a vocabulary may contain a given id, the most likely one first. Raises the errors of
+    ``plain_id``."""
     plain = plain_id(given)
     yield plain
     if isinstance(plain, int):
@@ -118,7 +119,8 @@ def forms(given: Any) -> Iterator[Id]:
 
 
 def in_kind(id_: Id, kind: str) -> Id:
-    """A plain id as a vocabulary of that kind would hold it, if it can: a number as text, a number's text as number."""
+    """A plain id in the form of a vocabulary of that kind, if possible: a number as text, or the text of a number as a
+    number."""
     if kind == "string":
         return str(id_)
     number = integer_of(id_) if isinstance(id_, str) else None
@@ -126,12 +128,12 @@ def in_kind(id_: Id, kind: str) -> Id:
 
 
 def without_surrogates(text: str) -> str:
-    """The text with lone surrogates, which no file can hold, written as ``\\udc80``."""
+    """The text with lone surrogates, which cannot be written to files, replaced by ``\\udc80`` and so on."""
     return text if text.isascii() else text.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
 def is_text(text: str) -> bool:
-    """Whether UTF-8 can write a text: it holds no lone surrogates."""
+    """Whether UTF-8 can encode a text: it has no lone surrogates."""
     if text.isascii():
         return True
     try:
@@ -162,7 +164,7 @@ def _of_bytes(given: bytes) -> Id:
 
 
 def _inner(given: Any) -> Any:
-    """The Python value inside a scalar of NumPy, torch or Arrow; None where it is none."""
+    """The Python value of a NumPy, torch or Arrow scalar; None for other objects."""
     if hasattr(given, "as_py"):
         value = given.as_py()
         return "None" if value is None else value

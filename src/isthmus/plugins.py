@@ -118,7 +118,7 @@ def load_all(among: Iterable[str] | None = None) -> dict[str, isthmus.protocols.
 
 
 def load_imported() -> dict[str, isthmus.protocols.Plugin]:
-    """The plugins whose modules are imported already; none is imported that is not."""
+    """The plugins whose modules are already imported; no others are imported."""
     homes = {name: found[0].value.partition(":")[0] for name, found in _announced().items() if len(found) == 1}
     return load_all(name for name, home in homes.items() if home in sys.modules)
 
@@ -164,7 +164,7 @@ def python_name(name: str) -> str:
     """A builder's name as in Python: ``mult-vae`` becomes ``mult_vae``.
 
     Raises:
-        SettingError: no text.
+        SettingError: not a text.
     """
     if not isinstance(name, str):
         raise SettingError(f"model={one_line(repr(name))}", expected="the name of a model")

@@ -36,7 +36,7 @@ def from_csr(matrix: csr_array, device: torch.device | None = None) -> RowLists:
     """The columns that each row of a matrix stores.
 
     Raises:
-        InputError: no CSR matrix, or one whose parts do not fit each other.
+        InputError: not a CSR matrix, or an inconsistent one.
     """
     check_csr(matrix)
     columns = torch.from_numpy(matrix.indices.astype(np.int64))
@@ -45,7 +45,7 @@ def from_csr(matrix: csr_array, device: torch.device | None = None) -> RowLists:
 
 
 def from_rows(lists: Sequence[npt.NDArray[np.int64]]) -> RowLists:
-    """The rows of each query, one array a query."""
+    """The rows of each query, from one array per query."""
     ends = np.cumsum([0, *map(len, lists)], dtype=np.int64)
     return RowLists(torch.from_numpy(np.concatenate([np.empty(0, np.int64), *lists])), torch.from_numpy(ends))
 
@@ -92,7 +92,7 @@ def contains(lists: RowLists, rows: Int64[Tensor, "batch k"]) -> Bool[Tensor, "b
 
 
 def check_rows(rows: Int64[Tensor, " entries"], width: int, name: str) -> None:
-    """Refuse rows that do not exist.
+    """Check that rows exist.
 
     Raises:
         ValueRangeError: a row below 0, or not below ``width``.
@@ -103,7 +103,7 @@ def check_rows(rows: Int64[Tensor, " entries"], width: int, name: str) -> None:
 
 
 def check_lists(lists: RowLists, queries: int, width: int, name: str) -> None:
-    """Refuse lists that do not fit the queries.
+    """Check that lists are valid for the queries.
 
     Raises:
         InputError: not one list for each query, or offsets that do not span the rows.

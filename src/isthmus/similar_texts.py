@@ -1,4 +1,4 @@
-"""Texts like a given one, among many: what somebody may have meant by an id or a title that nobody knows."""
+"""Searches texts that are similar to a given one, to suggest corrections of unknown ids and titles."""
 
 from __future__ import annotations
 
@@ -9,30 +9,30 @@ import numpy as np
 import numpy.typing as npt
 
 LIKE = 0.6
-"""The least share of letters in common (``difflib.SequenceMatcher.ratio``) that counts as alike."""
+"""Minimum similarity (``difflib.SequenceMatcher.ratio``) of a result."""
 
 COMPARED = 128
-"""Texts that are compared letter by letter; which ones, their pairs of neighbouring bytes tell."""
+"""Number of texts that are compared letter by letter; they are selected by their pairs of adjacent bytes."""
 
 SHORTEST = 3
-"""A text of fewer letters is no part of another."""
+"""Minimum number of letters of a text that is searched inside others."""
 
 AT_A_TIME = 1 << 16
-"""Texts that are searched together."""
+"""Number of texts that are searched together."""
 
 
 def similar_texts(wanted: str, known: Sequence[str], count: int = 3) -> list[int]:
-    """Places in ``known`` of the texts most like ``wanted``; upper and lower case count as the same.
+    """Positions in ``known`` of the texts that are most similar to ``wanted``, ignoring case.
 
-    Texts that hold all of ``wanted`` come first. One pass over all letters: about a second for a million titles.
+    Texts that contain all of ``wanted`` come first. One pass over all letters: about a second for a million titles.
 
     Args:
-        wanted: what was given.
-        known: what there is.
-        count: how many places at most.
+        wanted: the given text.
+        known: the texts to search.
+        count: maximum number of results.
 
     Returns:
-        At most ``count`` places, the most alike first; none where nothing is alike.
+        At most ``count`` positions, the most similar first; none if no text is similar.
     """
     asked = folded(wanted)
     if not asked:
@@ -48,12 +48,12 @@ def similar_texts(wanted: str, known: Sequence[str], count: int = 3) -> list[int
 
 
 def folded(text: str) -> str:
-    """The text without upper case and with single blanks: what counts as the same."""
+    """The text in lower case and with single blanks, for comparisons."""
     return " ".join(text.casefold().split())
 
 
 def _candidates(asked: str, known: Sequence[str]) -> list[int]:
-    """The places that share most pairs of bytes with ``asked``, as a share of the length of both."""
+    """The positions of texts that have the most pairs of bytes in common with ``asked``, relative to both lengths."""
     likeness = [_likeness(asked, known[start : start + AT_A_TIME]) for start in range(0, len(known), AT_A_TIME)]
     together = np.concatenate([np.empty(0), *likeness])
     best = np.argsort(-together, kind="stable")[:COMPARED]
@@ -61,7 +61,7 @@ def _candidates(asked: str, known: Sequence[str]) -> list[int]:
 
 
 def _likeness(asked: str, known: Sequence[str]) -> npt.NDArray[np.float64]:
-    # A line break before and after each text, so that pairs also tell beginnings and ends.
+    # A line break before and after each text, so that pairs also represent beginnings and ends.
     joined = _letters("\n" + "\n".join(known) + "\n")
     ends = np.flatnonzero(joined == ord("\n"))
     if len(ends) != len(known) + 1:
@@ -71,7 +71,7 @@ def _likeness(asked: str, known: Sequence[str]) -> npt.NDArray[np.float64]:
     shared[own] = True
     hits = np.concatenate([np.zeros(1, np.int64), np.cumsum(shared[_pairs(joined)])])
     common, lengths = np.diff(hits[ends]), np.diff(ends)
-    # All of ``asked`` inside a much longer text is a match as well.
+    # A much longer text that contains all of ``asked`` is a match as well.
     whole = np.minimum(common / len(own), 1.0) * 0.8 if len(asked) >= SHORTEST else 0.0
     likeness: npt.NDArray[np.float64] = np.maximum(2 * common / (len(own) + lengths), whole)
     return likeness

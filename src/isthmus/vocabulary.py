@@ -1,7 +1,7 @@
-"""External id <-> row, frozen, written without pickle.
+"""Vocabularies: immutable mappings between external ids and rows, saved without pickle.
 
-Ids are int64 (uint64 where one is above 2^63) or string, never both: the vocabulary stores which. In which forms an id
-may be asked for is said in ``isthmus.ids``.
+Ids are int64 (uint64 if one is above 2^63) or strings, never both; the vocabulary stores which. ``isthmus.ids``
+describes the forms in which an id may be given.
 """
 
 from __future__ import annotations
@@ -29,15 +29,15 @@ class Vocabulary:
     """A frozen list of distinct ids; an id's position is its row.
 
     Args:
-        ids: distinct ids, in row order; integers or strings, in the forms that ``isthmus.ids.plain_id`` takes.
+        ids: distinct ids, in row order; integers or strings, in the forms that ``isthmus.ids.plain_id`` accepts.
 
     Raises:
-        InputError: ids of mixed or other types, a missing one, a text that UTF-8 cannot write, or an id twice.
+        InputError: ids of mixed or other types, a missing one, a text that UTF-8 cannot encode, or a duplicate.
     """
 
     def __init__(self, ids: Iterable[Any] | npt.NDArray[np.generic]) -> None:
         self._ids = _as_array(ids)
-        # In order, as files and stores have them, no table of all ids is needed to know that they are distinct.
+        # If ids are sorted, as in files and stores, no table of all ids is needed to check that they are distinct.
         if not _ascending(self._ids) and len(self._rows) != len(self._ids):
             values, counts = np.unique(self._ids, return_counts=True)
             raise InputError(f"id {values[counts > 1][0]!r} occurs more than once", expected="distinct ids")
@@ -74,10 +74,10 @@ class Vocabulary:
     __hash__ = None  # type: ignore[assignment]
 
     def find(self, id_: Any) -> int | None:
-        """The row of an id in any of its forms; None where it is not here.
+        """The row of an id in any of its forms; None if it is unknown.
 
         Raises:
-            InputError: something that can be no id, such as a list.
+            InputError: a value that cannot be an id, such as a list.
         """
         if type(id_) is int or type(id_) is str:
             row = self._rows.get(id_)
@@ -86,7 +86,7 @@ class Vocabulary:
         return next((self._rows[form] for form in forms(id_) if form in self._rows), None)
 
     def held(self, id_: Any) -> Id:
-        """An id as it is held here, or would be if it were. Raises the errors of ``find``."""
+        """An id in the form of this vocabulary, whether it is known or not. Raises the errors of ``find``."""
         row = self.find(id_)
         if row is None:
             return in_kind(plain_id(id_), self.kind)
@@ -94,14 +94,15 @@ class Vocabulary:
         return found
 
     def exact(self, ids: Sequence[Any]) -> list[int] | None:
-        """The row of each id, many times as fast as by ``find``; None unless all are known, and written as here."""
+        """The row of each id, many times as fast as with ``find``; None unless all are known and in the form of the
+        vocabulary."""
         if not set(map(type, ids)) <= {int, str}:
             return None
         rows = list(map(self._rows.get, ids))
         return None if None in rows else cast(list[int], rows)
 
     def places(self, ids: Iterable[Any]) -> Rows:
-        """The row of each id, -1 where it is not here. Raises the errors of ``find``."""
+        """The row of each id, -1 for unknown ones. Raises the errors of ``find``."""
         rows = [self.find(id_) for id_ in ids]
         return np.asarray([-1 if row is None else row for row in rows], dtype=np.int64)
 
@@ -110,7 +111,7 @@ class Vocabulary:
 
         Raises:
             UnknownIdError: an id that is not in the vocabulary.
-            InputError: something that can be no id.
+            InputError: a value that cannot be an id.
         """
         rows, unknown = self.split(ids)
         if unknown:
@@ -180,11 +181,11 @@ class Vocabulary:
 
 
 def empty_ids(kind: Kind) -> npt.NDArray[np.generic]:
-    """No ids, of a kind."""
+    """An empty array of ids of a kind."""
     return np.empty(0, object if kind == "string" else kind)
 
 
-def _ascending(ids: npt.NDArray[np.generic]) -> bool:
+def _ascending(ids: npt.NDArray[Any]) -> bool:
     if ids.dtype == object:
         return all(one < two for one, two in pairwise(ids.tolist()))
     return bool((ids[1:] > ids[:-1]).all())
@@ -193,7 +194,7 @@ def _ascending(ids: npt.NDArray[np.generic]) -> bool:
 def _as_array(ids: Iterable[Any] | npt.NDArray[np.generic]) -> npt.NDArray[np.generic]:
     given = ids.tolist() if isinstance(ids, np.ndarray) else list(ids)
     if not given:
-        # Of an empty array only the type tells whether its ids are texts.
+        # For an empty array, only the type tells whether its ids are texts.
         text = isinstance(ids, np.ndarray) and ids.dtype.kind in "OUST"
         array: npt.NDArray[np.generic] = empty_ids("string" if text else "int64")
     else:

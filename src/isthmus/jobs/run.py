@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 from collections.abc import Callable
@@ -98,6 +99,8 @@ def run(
     if left:
         known = {outcome.part.target: outcome for outcome in failed}
         said = [known.get(part.target, Outcome(part, failed="another process failed")) for part in left]
+        with contextlib.suppress(OSError):
+            place.rmdir()  # if nothing is there
         raise failure(said, len(whole) - len(left))
     return Done(place, len(whole), folder.finish(bundle, place, whole, task, options), len(todo))
 

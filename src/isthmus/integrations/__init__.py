@@ -1,0 +1,1 @@
+"""Trainings and jobs of isthmus inside of other systems."""
