@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -11,6 +10,7 @@ import typer
 from rich.console import RenderableType
 from rich.text import Text
 
+from isthmus.answers import Answers
 from isthmus.cli.jobs.batch import Workers
 from isthmus.cli.options import (
     Allow,
@@ -53,6 +53,7 @@ from isthmus_interactions.jobs.inputs import is_input
 from isthmus_interactions.recommend import export
 from isthmus_interactions.recommend.answers import Answer
 from isthmus_interactions.recommend.find_items import find_items
+from isthmus_interactions.recommend.histories import GivenId
 from isthmus_interactions.recommender import Recommender
 
 RUNS = (".run", ".trec")
@@ -221,7 +222,10 @@ def _recommend_users(
         answers = list(recommender.recommend_users(ids, k, **filters))
         _answer(recommender, "user", None if len(ids) == 1 else ids, answers, as_json)
         return
-    ask = partial(recommender.recommend_users, k=k, **filters)
+
+    def ask(some: Sequence[GivenId]) -> Answers[Answer]:
+        return recommender.recommend_users(some, k, **filters)
+
     if out.suffix.lower() in RUNS:
         rows = trec.write_run(out, ids, ask)
     else:

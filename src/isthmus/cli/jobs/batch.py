@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.text import Text
 
 from isthmus.cli.options import Directory, parsed_settings
 from isthmus.cli.output import Json, emit, status
-from isthmus.jobs import Done, run
-from isthmus.jobs.parts import ROWS
 from isthmus.reprs import counted
+
+if TYPE_CHECKING:
+    from isthmus.jobs import Done
 
 EngineName = Annotated[
     str, typer.Option("--engine", help="local (processes of this machine), torchrun (inside of it) or ray.")
@@ -27,7 +28,7 @@ def batch(
     out: Annotated[Path, typer.Option(help="Folder for the answers; continued if it is there.")],
     engine: EngineName = "local",
     workers: Workers = None,
-    rows: Annotated[int, typer.Option(min=1, help="Rows of a part at most.")] = ROWS,
+    rows: Annotated[int | None, typer.Option(min=1, help="Rows of a part at most [100,000].")] = None,
     setting: Annotated[
         list[str] | None,
         typer.Option(help="NAME=VALUE: k=20, items=[1,2], column=text, copy=id; may be repeated."),
@@ -35,8 +36,12 @@ def batch(
     as_json: Json = False,
 ) -> None:
     """Answer the rows of Parquet files part by part; parts that are whole are not done again."""
-    options = parsed_settings(setting or [])
-    done = run(directory, files, out, task, engine=engine, workers=workers, rows=rows, told=status, **options)
+    # Imported here because they bring pyarrow, which a help page does not need.
+    from isthmus.jobs import run
+    from isthmus.jobs.parts import ROWS
+
+    options, most = parsed_settings(setting or []), rows or ROWS
+    done = run(directory, files, out, task, engine=engine, workers=workers, rows=most, told=status, **options)
     emit(document_of(done), as_json, lambda: page_of(done))
 
 
