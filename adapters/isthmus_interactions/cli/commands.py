@@ -57,7 +57,7 @@ from isthmus_interactions.recommend.histories import GivenId
 from isthmus_interactions.recommender import Recommender
 
 RUNS = (".run", ".trec")
-"""Endings of files in the format of TREC."""
+"""Suffixes of TREC runs."""
 
 
 def recommend(
@@ -80,7 +80,7 @@ def recommend(
     allow: Allow = None,
     diversity: Annotated[float, typer.Option(help="From 0 (best first) to 1 (as different as possible).")] = 0.0,
     calibrated: Annotated[
-        bool, typer.Option("--calibrated", help="Tell the chance of each item to be a hit, and the hits to expect.")
+        bool, typer.Option("--calibrated", help="Show the chance that each item is a hit, and the expected hits.")
     ] = False,
     engine: Annotated[
         str | None, typer.Option(help="Write a folder of parts, by local processes, torchrun or ray [local for files].")
@@ -235,7 +235,7 @@ def _recommend_users(
 
 
 def _numbers(texts: list[str], answers: Sequence[Answer]) -> list[Id] | None:
-    """A number for each history; None if one was typed, whose answer then stands alone."""
+    """A number for each history; None if only one was given."""
     alone = len(texts) == 1 and not texts[0].startswith("@")
     return None if alone else list(range(1, len(answers) + 1))
 
