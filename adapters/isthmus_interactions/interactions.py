@@ -173,8 +173,9 @@ class Interactions:
         """
 
         def read(found: QueryResult) -> Interactions:
-            columns = {"user": user, "item": item, "value": value, "time": time}
-            return cls.read(found, **columns, keep=keep, weights=weights, ordered=ordered)
+            return cls.read(
+                found, user=user, item=item, value=value, time=time, keep=keep, weights=weights, ordered=ordered
+            )
 
         interactions: Interactions = run_query(connection, query, parameters, read)
         return interactions

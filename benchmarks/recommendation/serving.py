@@ -4,6 +4,9 @@ A network of 128 hidden units over 100,000 items, asked over HTTP for the ten be
 requests a second; by 32 clients at a time, beside a plain FastAPI application over the same recommender (one call for
 each request, in its threads); and by 32 clients for ten minutes, with the memory of the process at both ends. Load and
 server share the cores of the machine. Weights are hardly trained: they do not change the work.
+
+Times depend on what else the machine does, which the load average tells; the time that the server computed for each
+answer does not. The ten minutes that were kept ran with a low priority (nice 5).
 """
 
 from __future__ import annotations

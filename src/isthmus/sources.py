@@ -118,9 +118,9 @@ class BagSource:
 
     def to(self, device: torch.device) -> BagSource:
         """The same rows on another device."""
-        more = (None if of is None else of.to(device) for of in (self.weights, self.ages, self.times))
+        weights, ages, times = (None if of is None else of.to(device) for of in (self.weights, self.ages, self.times))
         mapped = self.mapped if device.type == "cpu" else None
-        moved = BagSource(self.offsets.to(device), self.indices.to(device), *more, mapped=mapped)
+        moved = BagSource(self.offsets.to(device), self.indices.to(device), weights, ages, times, mapped=mapped)
         vars(moved)["ends_here"] = self.ends_here
         return moved
 

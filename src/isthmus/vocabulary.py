@@ -185,7 +185,7 @@ def empty_ids(kind: Kind) -> npt.NDArray[np.generic]:
     return np.empty(0, object if kind == "string" else kind)
 
 
-def _ascending(ids: npt.NDArray[np.generic]) -> bool:
+def _ascending(ids: npt.NDArray[Any]) -> bool:
     if ids.dtype == object:
         return all(one < two for one, two in pairwise(ids.tolist()))
     return bool((ids[1:] > ids[:-1]).all())

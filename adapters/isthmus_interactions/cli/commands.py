@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -11,6 +10,7 @@ import typer
 from rich.console import RenderableType
 from rich.text import Text
 
+from isthmus.answers import Answers
 from isthmus.cli.jobs.batch import Workers
 from isthmus.cli.options import (
     Allow,
@@ -53,10 +53,11 @@ from isthmus_interactions.jobs.inputs import is_input
 from isthmus_interactions.recommend import export
 from isthmus_interactions.recommend.answers import Answer
 from isthmus_interactions.recommend.find_items import find_items
+from isthmus_interactions.recommend.histories import GivenId
 from isthmus_interactions.recommender import Recommender
 
 RUNS = (".run", ".trec")
-"""Endings of files in the format of TREC."""
+"""Suffixes of TREC runs."""
 
 
 def recommend(
@@ -79,7 +80,7 @@ def recommend(
     allow: Allow = None,
     diversity: Annotated[float, typer.Option(help="From 0 (best first) to 1 (as different as possible).")] = 0.0,
     calibrated: Annotated[
-        bool, typer.Option("--calibrated", help="Tell the chance of each item to be a hit, and the hits to expect.")
+        bool, typer.Option("--calibrated", help="Show the chance that each item is a hit, and the expected hits.")
     ] = False,
     engine: Annotated[
         str | None, typer.Option(help="Write a folder of parts, by local processes, torchrun or ray [local for files].")
@@ -221,7 +222,10 @@ def _recommend_users(
         answers = list(recommender.recommend_users(ids, k, **filters))
         _answer(recommender, "user", None if len(ids) == 1 else ids, answers, as_json)
         return
-    ask = partial(recommender.recommend_users, k=k, **filters)
+
+    def ask(some: Sequence[GivenId]) -> Answers[Answer]:
+        return recommender.recommend_users(some, k, **filters)
+
     if out.suffix.lower() in RUNS:
         rows = trec.write_run(out, ids, ask)
     else:
@@ -231,7 +235,7 @@ def _recommend_users(
 
 
 def _numbers(texts: list[str], answers: Sequence[Answer]) -> list[Id] | None:
-    """A number for each history; None if one was typed, whose answer then stands alone."""
+    """A number for each history; None if only one was given."""
     alone = len(texts) == 1 and not texts[0].startswith("@")
     return None if alone else list(range(1, len(answers) + 1))
 

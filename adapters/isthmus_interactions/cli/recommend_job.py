@@ -6,6 +6,7 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from isthmus.cli.jobs.batch import document_of, page_of
 from isthmus.cli.output import emit, status
@@ -54,7 +55,7 @@ def recommend_job(
         raise InputError("recommendations for a file of users need --out", expected="a folder for Parquet parts")
     place = Path(os.path.realpath(out))
     inputs = inputs_of(recommender.fitted, users, place, status)
-    asked = {"k": work.k, **{name: value for name, value in work.filters.items() if value is not None}}
+    asked: dict[str, Any] = {"k": work.k, **{name: value for name, value in work.filters.items() if value is not None}}
     if inputs.histories is not None:
         asked["histories"] = inputs.histories
     source = list(inputs.files)

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from isthmus import onnx, plugins
 from isthmus.batch import Bags
 from isthmus.checked.arguments import whole
-from isthmus.core.rankers import ranker_of
+from isthmus.core.rankers import Blend, ranker_of
 from isthmus.disk import new_folder
 from isthmus.errors import SettingError
 from isthmus.onnx.bags import AXES, LEAST, padded, some_bags
@@ -79,10 +79,10 @@ def exportable(model: nn.Module, builder: str) -> nn.Module:
     Raises:
         SettingError: the model cannot be exported.
     """
-    if hasattr(model, "exponents") and hasattr(model, "parts"):
-        counting = model.weights.nonzero()[:, 0].tolist()  # type: ignore[operator, union-attr]
-        parts = [exportable(model.parts[part], builder) for part in counting]  # type: ignore[index]
-        return _Blended(parts, model.weights[counting], model.exponents[counting])  # type: ignore[index]
+    if isinstance(model, Blend):
+        counting = model.weights.nonzero()[:, 0].tolist()
+        parts = [exportable(model.parts[part], builder) for part in counting]
+        return _Blended(parts, model.weights[counting], model.exponents[counting])
     reads = reads_of(model)
     why = WHY_NOT.get(builder, "")
     if reads.order or not reads.bags:

@@ -10,8 +10,10 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from isthmus.disk import written
 from isthmus.errors import InputError, SettingError
@@ -79,6 +81,7 @@ def write_qrels(path: str | Path, test: Interactions | FoldIn, items: Sequence[I
         SettingError: a split without ids of its items, or with another number of them.
         OSError: for example a full disk; an older file is still there.
     """
+    own: Sequence[Any] | npt.NDArray[Any] | None
     if isinstance(test, FoldIn):
         matrix, users, own = test.held_out, [_word(user) for user in test.users], items
     else:

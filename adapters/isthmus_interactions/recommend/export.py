@@ -17,7 +17,7 @@ from isthmus_interactions.recommend.answers import Answer
 from isthmus_interactions.recommend.histories import GivenId
 
 USERS_AT_A_TIME = 2048
-"""Number of users at a time, and in a row group of the file."""
+"""Number of users per block, and per row group of the file."""
 
 
 def write(
@@ -28,8 +28,8 @@ def write(
     *,
     calibrated: bool = False,
 ) -> int:
-    """Recommend in blocks and write the columns user, rank (from 1), item, score and, if asked for, chance. The file is
-    written whole or not at all.
+    """Recommend in blocks and write the columns user, rank (from 1), item, score and, if requested, chance. The file is
+    written completely or not at all.
 
     Args:
         path: path of the Parquet file.
@@ -42,8 +42,8 @@ def write(
         The number of rows.
 
     Raises:
-        InputError: a directory stands at that place, or there is none to hold the file.
-        OSError: the disk is full, say; an older file is still there.
+        InputError: the path is a directory, or its parent directory does not exist.
+        OSError: for example, the disk is full; an older file is kept.
     """
     schema = _schema(_type(adapter.users), adapter, calibrated)
     rows, remaining = 0, iter(users)
@@ -66,9 +66,9 @@ def answers_table(
 
     Args:
         users: an id for each answer.
-        answers: what is recommended.
-        adapter: determines the type of items.
-        kind: the type of users.
+        answers: the recommendations.
+        adapter: determines the type of the items.
+        kind: the type of the users.
         calibrated: whether the answers have chances.
 
     Returns:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ import numpy as np
 from isthmus.actions import Action, Offer
 from isthmus.actions.action import Document
 from isthmus.core.linear.spectrum import leading
+from isthmus.errors import IsthmusError
 from isthmus.plots.maps import plane
 from isthmus.plugins import command_name
 from isthmus_interactions.recommender import Recommender
@@ -125,5 +127,6 @@ def _about(recommender: Recommender) -> dict[str, Any]:
 def _warm(answers: RecommenderAnswers) -> None:
     """Ask once, so that the first person need not wait for what is made on first use."""
     found = answers.find(Find(k=1))["items"]
-    if found:
-        answers.recommend(Recommend(history=[found[0]["id"]], k=10, explain=True))
+    # What this model cannot answer is told to whoever asks.
+    with contextlib.suppress(IsthmusError):
+        answers.recommend(Recommend(history=[one["id"] for one in found], k=10, explain=True))

@@ -23,7 +23,9 @@ export function show(root, model, ask) {
     ["everything", "only the less known"], 90, renew);
 
   function named(item) {
-    return item.title === null || item.title === undefined ? `Item ${item.id}` : item.title;
+    if (item.title !== null && item.title !== undefined) return item.title;
+    // Ids that are texts are often names already.
+    return typeof item.id === "string" ? item.id : `Item ${item.id}`;
   }
 
   function add(item) {

@@ -55,7 +55,7 @@ class SpilledArray:
     def take_array(self, change: Callable[[Array], Array] | None = None) -> Array | None:
         """All numbers, mapped; ``change`` is applied in the file. None when there are none."""
         self.flush()
-        if not self._count:
+        if not self._count or self._dtype is None:
             return None
         mapped = np.memmap(self._path, self._dtype, "r+", shape=(self._count,))
         if change is not None:

@@ -151,7 +151,8 @@ class StoreWriter:
         events = counts.get(f"{EVENTS}.items")
         pairs = counts[f"{PAIRS}.items"]
         report = replace(report, duplicates=self.events - pairs)
-        found = Manifest(*self._counts, pairs, events, self._unit, _report_json(report), files)
+        users, items = self._counts
+        found = Manifest(users, items, pairs, events, self._unit, _report_json(report), files)
         found.write(self._folder)
         return found
 

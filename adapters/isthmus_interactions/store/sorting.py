@@ -149,7 +149,7 @@ class CountingSort:
 
     def _type(self) -> np.dtype[Any]:
         events = self._events
-        fields = [("user", np.int32), ("item", np.int32)]
+        fields: list[tuple[str, Any]] = [("user", np.int32), ("item", np.int32)]
         fields += [] if events.values is None or self._weights == "binary" else [("value", np.float32)]
         fields += [] if events.times is None else [("time", events.times.dtype)]
         return np.dtype(fields)
@@ -178,8 +178,13 @@ class CountingSort:
         events, kind = self._events, self._type()
         for piece in pieces(len(events)):
             mask = self._chosen(piece)
-            columns = {"user": user_rows[events.users.codes[piece]], "item": item_rows[events.items.codes[piece]]}
-            columns |= {} if "value" not in kind.fields or events.values is None else {"value": events.values[piece]}
+            columns: dict[str, npt.NDArray[Any]] = {
+                "user": user_rows[events.users.codes[piece]],
+                "item": item_rows[events.items.codes[piece]],
+            }
+            columns |= (
+                {} if "value" not in (kind.names or ()) or events.values is None else {"value": events.values[piece]}
+            )
             columns |= {} if events.times is None else {"time": events.times[piece]}
             rows = np.empty(piece.stop - piece.start if mask is None else int(mask.sum()), kind)
             for name, column in columns.items():

@@ -40,13 +40,13 @@ Space = Mapping[str, Range | Categorical]
 
 _RIDGE = Range(10.0, 5000.0, log=True)
 _POWER = (0.0, 0.25, 0.5)
-"""Powers of a history's length: few, because each has a Gram matrix of its own, which trials share."""
+"""Values of ``length_power``: few, because each has its own Gram matrix, which trials share."""
 _SHARE = Range(0.1, 0.8)
 _RATE = Range(1e-4, 1e-2, log=True)
 _WIDTH = Range(100, 1200, log=True)
 _CODE = Range(32, 512, log=True)
 _BATCH = (None, 100, 250, 500, 1000)
-"""Users of a batch; None depends on their number."""
+"""Numbers of users per batch; None depends on the number of users."""
 _KIND: Space = {
     "code": Range(16, 512, log=True),
     "hidden": _WIDTH,
@@ -139,7 +139,7 @@ SPACES: Mapping[str, Space] = {
     "sparse": {**_KIND, "code": Range(128, 4096, log=True), "k": Range(4, 256, log=True)},
     "contractive": {**_KIND, "weight": Range(1e-3, 10.0, log=True)},
 }
-"""By the builder's Python name. The default of each setting lies inside its range, because the first trial uses it."""
+"""Search spaces by the builder's Python name. Each range contains the default, because the first trial uses it."""
 
 
 def space_of(name: str, fixed: Mapping[str, Any]) -> Space:

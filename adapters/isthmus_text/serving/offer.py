@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -138,7 +139,7 @@ class TextAnswers:
 
     def sample(self, request: SampleTexts) -> Document:
         """New texts."""
-        options = {"strategy": request.strategy}
+        options: dict[str, Any] = {"strategy": request.strategy}
         if request.strategy == "nucleus":
             options |= {"temperature": request.temperature}
         return {"texts": self.model.sample(request.n, seed=request.seed, prior=request.prior, **options)}

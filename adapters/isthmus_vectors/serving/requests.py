@@ -18,7 +18,7 @@ MOST_ROWS = 100_000
 """Rows of a CSV file, whose size the limit of bodies bounds, too."""
 
 
-class _OfRows(Request):
+class OfRows(Request):
     """Rows of numbers, in one of three forms."""
 
     uploads: ClassVar[tuple[str, ...]] = ("text/csv",)
@@ -38,7 +38,7 @@ class _OfRows(Request):
             raise InputError("a CSV file that is not UTF-8", expected="UTF-8") from None
 
     @model_validator(mode="after")
-    def _one_form(self) -> _OfRows:
+    def _one_form(self) -> OfRows:
         if sum(one is not None for one in (self.vectors, self.rows, self.csv)) != 1:
             raise ValueError("give either vectors, rows or csv")
         return self
@@ -50,20 +50,20 @@ class Embed(EmbeddingRequest):
     input: Vector | Vectors
 
 
-class Search(_OfRows, SearchRequest):
+class Search(OfRows, SearchRequest):
     """Rows of the training data whose codes are nearest."""
 
 
-class Anomalies(_OfRows):
+class Anomalies(OfRows):
     """How unusual rows are."""
 
     explain: StrictBool = Field(False, description="Also tell which columns make a row unusual, where that is known.")
     columns: Count = Field(3, description="How many columns are told for each row.")
 
 
-class Reconstruct(_OfRows):
+class Reconstruct(OfRows):
     """Rows that are encoded and decoded again."""
 
 
-class Encode(_OfRows):
+class Encode(OfRows):
     """Rows in a few bytes each."""

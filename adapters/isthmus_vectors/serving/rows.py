@@ -11,14 +11,14 @@ import numpy as np
 import pyarrow as pa
 
 from isthmus.errors import BudgetError, InputError, IsthmusError
-from isthmus_vectors.serving.requests import MOST_ROWS, _OfRows
+from isthmus_vectors.serving.requests import MOST_ROWS, OfRows
 
 T = TypeVar("T")
 
 NAME = "rows.csv"
 
 
-def asked(request: _OfRows, ask: Callable[[Any], T]) -> T:
+def asked(request: OfRows, ask: Callable[[Any], T]) -> T:
     """Ask a model about the rows of a request.
 
     Args:

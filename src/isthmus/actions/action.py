@@ -1,4 +1,4 @@
-"""Actions of a fitted model, and all that it offers."""
+"""Actions of a fitted model, and the offer that contains them."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 Document = dict[str, Any]
-"""A JSON document: the answer to one request."""
+"""A JSON document: the result of one request."""
 
 
 def _each_alone(request: Any) -> Hashable:
@@ -17,17 +17,17 @@ def _each_alone(request: Any) -> Hashable:
 
 @dataclass(frozen=True)
 class Action:
-    """One thing that a fitted model answers: a route of the server, a tool of agents.
+    """An action of a fitted model: a route of the server, and a tool of agents.
 
     Attributes:
         name: a verb or a noun such as ``recommend``; the path of the route and the name of the tool.
-        about: one or two sentences for whoever calls it.
-        request: a subclass of ``isthmus.actions.requests.Request``, which checks what is asked.
-        answer: the document that answers one checked request. Raises errors of ``isthmus.errors``.
-        together: the documents that answer several requests at once, the same ones as ``answer`` gives; None if it
-            would not be faster. Raises if one of the requests cannot be answered.
-        alike: requests with equal values of this function may be answered together.
-        as_tool: whether agents are offered it; not what only serves to draw a page.
+        about: a description in one or two sentences for the caller.
+        request: a subclass of ``isthmus.actions.requests.Request``, which validates requests.
+        answer: returns the document for one checked request. Raises errors of ``isthmus.errors``.
+        together: returns the documents for several requests at once, equal to those of ``answer``; None if it would not
+            be faster. Raises an error if one of the requests fails.
+        alike: requests with equal values of this function may be processed together.
+        as_tool: whether it is a tool of agents; False for actions that are only used to draw the page.
     """
 
     name: str
@@ -41,14 +41,14 @@ class Action:
 
 @dataclass(frozen=True)
 class Offer:
-    """What one fitted model offers.
+    """The actions of one fitted model, and facts about it.
 
     Attributes:
-        actions: by name; no name twice.
+        actions: the actions, with distinct names.
         about: facts for a list of models, as JSON: the builder, sizes, what it can do. Never ids or records.
-        warm: does what the first question would otherwise wait for.
-        page: a JavaScript module that draws the panel of this domain in the browser; None for none.
-        trial: the name of an action, and so many typical requests to measure with, by a seed; None for none.
+        warm: does work for which the first request would otherwise have to wait.
+        page: a JavaScript module that draws the panel of this domain on the web page; None for none.
+        trial: the name of an action, and a given number of typical requests for measurements, by a seed; None for none.
     """
 
     actions: Sequence[Action]

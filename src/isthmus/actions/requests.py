@@ -1,4 +1,4 @@
-"""Requests: what the actions of all domains share, and how a JSON document becomes a checked request."""
+"""Requests: fields that the actions of all domains share, and the validation of JSON documents."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Limits:
-    """The most that one request may ask for.
+    """Limits for one request.
 
     Attributes:
-        k: results.
-        history: items of one history.
-        batch: records in one request: texts, images or rows.
+        k: number of results.
+        history: number of items of one history.
+        batch: number of records in one request: texts, images or rows.
     """
 
     k: int = 1_000
@@ -41,7 +41,7 @@ class Limits:
 
 
 def _within(name: str, value: int, info: Any) -> None:
-    # The type of ``info`` is a protocol that nothing can be checked against.
+    # The type of ``info`` is a protocol that cannot be checked at run time.
     limits = (info.context or {}).get("limits", Limits())
     most = getattr(limits, name)
     if value > most:
@@ -69,7 +69,7 @@ Count = Annotated[StrictInt, Field(ge=1), AfterValidator(_few)]
 """A number of results, with the limit of the server."""
 
 LONGEST = 2_000
-"""Letters of an id or a title."""
+"""Maximum number of letters of an id or a title."""
 
 
 def given_id(value: Any) -> int | float | str:
@@ -86,14 +86,14 @@ def given_id(value: Any) -> int | float | str:
 ID_SCHEMA: dict[str, Any] = {"anyOf": [{"type": "integer"}, {"type": "string"}, {"type": "number"}]}
 
 GivenId = Annotated[int | float | str, PlainValidator(given_id), WithJsonSchema(ID_SCHEMA)]
-"""An id, or a title in its place."""
+"""An id, or a title instead."""
 
 AtMostHistory, AtMostBatch = AfterValidator(_short), AfterValidator(_small)
 """Limits of the server for the length of a list."""
 
 
 class Request(BaseModel):
-    """What all requests have. Unknown fields are refused, so that a mistyped one is noticed."""
+    """Base class of all requests. Unknown fields are errors, so that typing errors are noticed."""
 
     model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
 
@@ -113,12 +113,12 @@ class Request(BaseModel):
 
 
 def checked(action: Action, document: Any, limits: Limits | None = None) -> Any:
-    """A JSON document as a request of the action.
+    """Validate a JSON document as a request of an action.
 
     Args:
-        action: of a fitted model.
-        document: what was asked, as ``json.loads`` gives it.
-        limits: the most that may be asked for.
+        action: an action of a fitted model.
+        document: the request, as returned by ``json.loads``.
+        limits: limits for the request.
 
     Returns:
         An instance of ``action.request``.
@@ -135,7 +135,7 @@ def checked(action: Action, document: Any, limits: Limits | None = None) -> Any:
 
 
 def finite(value: float) -> float | None:
-    """A number as JSON has it; None for infinities and NaN."""
+    """A number for JSON; None for infinities and NaN."""
     return float(value) if math.isfinite(value) else None
 
 
@@ -144,7 +144,7 @@ MENTIONED = 3
 
 
 def _told(error: ValidationError) -> str:
-    """The first mistakes, without the values that were given."""
+    """A description of the first mistakes, without the given values."""
     said = []
     for one in error.errors(include_url=False, include_context=False, include_input=False):
         place = ".".join(str(part) for part in one["loc"])

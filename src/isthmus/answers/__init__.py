@@ -1,7 +1,7 @@
-"""Answers to queries: sequences of results that are also tables.
+"""Results of queries: sequences that are also tables.
 
-answers = recommender.recommend(histories)      # Answers, one of each query
-answers[0]                                      # the answer to the first, a sequence of results
+answers = recommender.recommend(histories)      # Answers, one for each query
+answers[0]                                      # the answer to the first query, a sequence of results
 for item, score, title in answers[0]: ...
 answers.to_arrow(), answers.to_pandas(), polars.DataFrame(answers)      # query, rank, id, score, title
 """

@@ -55,7 +55,7 @@ class Together:
         own = 0
         for array in arrays:
             for start in range(0, len(array), AT_A_TIME):
-                own = zlib.crc32(np.ascontiguousarray(array[start : start + AT_A_TIME]), own)
+                own = zlib.crc32(np.ascontiguousarray(array[start : start + AT_A_TIME]).data, own)
         both = self.talk.largest(torch.tensor([own, -own], dtype=torch.int64))
         if int(both[0]) != -int(both[1]):
             raise SettingError(
@@ -88,6 +88,12 @@ def together(run: Run) -> Iterator[Together]:
 def _meet() -> None:
     """Create the process group, once per process, because a second one would reuse the addresses of the first."""
     if dist.is_initialized():
+        if "gloo" not in (backends := str(dist.get_backend_config())):
+            raise SettingError(
+                f"a process group with {backends}",
+                expected="gloo for what is not on a device",
+                remedy='make it with init_process_group("cpu:gloo,cuda:nccl")',
+            )
         return
     check_started()
     bind()

@@ -14,9 +14,10 @@ from pathlib import Path
 from typing import Any
 
 import torch
-import torch.distributed.checkpoint as dcp
 from torch import Tensor
 from torch.distributed.checkpoint.hf_storage import HuggingFaceStorageReader, HuggingFaceStorageWriter
+from torch.distributed.checkpoint.state_dict_loader import load
+from torch.distributed.checkpoint.state_dict_saver import save
 from torch.distributed.device_mesh import DeviceMesh, init_device_mesh
 from torch.distributed.tensor import DTensor, Shard
 
@@ -43,7 +44,7 @@ def write(folder: Path, tensors: Mapping[str, Tensor], cut: Mapping[str, int], t
     mesh = _mesh(talk)
     labelled = {name: _labelled(tensor, cut[name], mesh) if name in cut else tensor for name, tensor in tensors.items()}
     with answered(), _quiet():
-        dcp.save(labelled, storage_writer=HuggingFaceStorageWriter(path=str(folder), save_distributed=True))
+        save(labelled, storage_writer=HuggingFaceStorageWriter(path=str(folder), save_distributed=True))
     talk.wait()
     return {} if not talk.leads else {path.name: _stamp(path) for path in sorted(folder.iterdir())}
 
@@ -62,7 +63,7 @@ def read(folder: Path, described: Mapping[str, Mapping[str, Any]], talk: Talk) -
     Raises:
         TrainingError: a process could not read its part, or ended.
     """
-    mesh, state, found = _mesh(talk), {}, {}
+    mesh, state, found = _mesh(talk), dict[str, Tensor](), dict[str, Tensor]()
     for name, one in described.items():
         shape, dtype = list(one["shape"]), getattr(torch, one["dtype"])
         if one["cut"]:
@@ -72,7 +73,7 @@ def read(folder: Path, described: Mapping[str, Mapping[str, Any]], talk: Talk) -
         else:
             state[name] = found[name] = torch.empty(shape, dtype=dtype)
     with answered(), _quiet():
-        dcp.load(state, storage_reader=HuggingFaceStorageReader(path=str(folder)))
+        load(state, storage_reader=HuggingFaceStorageReader(path=str(folder)))
     return found
 
 

@@ -19,7 +19,8 @@ def collected(model: nn.Module, talk: Talk) -> dict[str, Tensor]:
 
     Called by all processes. Process 0 needs memory for the whole model, without gradients or moments.
     """
-    cut, found = cut_tables(model), {}
+    cut = cut_tables(model)
+    found: dict[str, Tensor] = {}
     for name, tensor in own_tensors(model).items():
         if name not in cut:
             whole: Tensor | None = tensor.cpu()

@@ -1,4 +1,4 @@
-"""Parts answered by processes of this machine."""
+"""The engine that processes parts in several processes of this machine."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from isthmus.jobs.part import Part
 from isthmus.jobs.work import Outcome, Question, Told, answered
 
 AHEAD = 2
-"""Parts handed out for each process, so that none waits and little is lost by Ctrl-C."""
+"""Number of parts queued per process, so that none waits and little is lost by Ctrl-C."""
 
 
 def processes(question: Question, parts: Sequence[Part], workers: int | None, told: Told) -> None:
-    """Answer parts in processes of this machine; one alone answers in this process.
+    """Process parts in several processes of this machine; with one worker, in this process.
 
     Args:
-        question: what is asked.
-        parts: which are to be answered.
-        workers: processes; None for one a core, and not more than parts. Each has its share of the cores.
-        told: receives what became of each part.
+        question: the bundle, task and options.
+        parts: the parts to process.
+        workers: number of processes; None for one per core, but not more than parts. Each has its share of the cores.
+        told: receives the outcome of each part.
     """
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     count = min(workers or cores, len(parts))

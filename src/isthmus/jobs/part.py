@@ -22,21 +22,21 @@ from isthmus.faces import load
 from isthmus.jobs.tasks import task_of
 
 STAMP = b"isthmus.job"
-"""Under this name a part says what it answers, in the metadata of its file."""
+"""Key of the stamp in the metadata of the file of a part."""
 
 Options = Mapping[str, Any]
 
 
 @dataclass(frozen=True)
 class Part:
-    """Some rows of a file, and where their answers go.
+    """Some rows of a file, and the file of their results.
 
     Attributes:
         source: a Parquet file.
-        start: the first of its rows.
+        start: the first row.
         stop: the row after the last one.
-        target: the Parquet file of the answers.
-        stamp: says what is answered: the bundle, the task, the options and the rows.
+        target: the Parquet file of the results.
+        stamp: identifies the bundle, the task, the options and the rows.
     """
 
     source: str
@@ -47,7 +47,7 @@ class Part:
 
     @property
     def name(self) -> str:
-        """What messages call it."""
+        """A description for messages."""
         return f"rows {self.start + 1:,} to {self.stop:,} of {self.source}"
 
 
@@ -61,25 +61,25 @@ def answer_part(
     stamp: str | None = None,
     **options: Any,
 ) -> int:
-    """Answer the rows of a Parquet file. The result depends on nothing else, and appears whole or not at all.
+    """Process the rows of a Parquet file. The result depends on nothing else, and is written atomically.
 
     Args:
         bundle: a saved model; it stays loaded for the next part.
         parquet_in: the rows.
-        parquet_out: where the answers go; an older file is replaced.
-        task: ``recommend``, ``score``, ``encode`` or ``anomalies``, as far as the model can do it.
+        parquet_out: the file of the results; an older one is replaced.
+        task: ``recommend``, ``score``, ``encode`` or ``anomalies``, if the model supports it.
         rows: the first row and the one after the last; None for all.
-        stamp: kept in the metadata of the file, so that it can be recognised.
-        options: of the task, see ``isthmus jobs --help``.
+        stamp: stored in the metadata of the file, which identifies it.
+        options: options of the task, see ``isthmus jobs --help``.
 
     Returns:
-        The number of rows of the answer.
+        The number of rows of the result.
 
     Raises:
         SourceError: no Parquet file, or a damaged one.
-        InputError: rows or options that the task does not take.
-        BundleError: no bundle.
-        OSError: the disk is full, say.
+        InputError: rows or options that the task does not accept.
+        BundleError: not a bundle.
+        OSError: for example, the disk is full.
     """
     answer = task_of(_model(str(bundle), _version(bundle)), task)
     table = answer(read_rows(parquet_in, rows), options)
@@ -116,14 +116,14 @@ def read_rows(path: str | Path, rows: tuple[int, int] | None) -> pa.Table:
 
 
 def count_rows(path: str | Path) -> int:
-    """The number of rows of a Parquet file. Raises SourceError: no Parquet file."""
+    """The number of rows of a Parquet file. Raises SourceError if it is not one."""
     with _opened(path) as file:
         rows: int = file.metadata.num_rows
         return rows
 
 
 def stamp_of(path: str | Path) -> str | None:
-    """What a part says that it answers; None for a file that says nothing, is damaged, or is not there."""
+    """The stamp of a part; None for a file that has none, is damaged, or does not exist."""
     try:
         with pq.ParquetFile(path) as file:
             said = (file.metadata.metadata or {}).get(STAMP)
@@ -133,7 +133,7 @@ def stamp_of(path: str | Path) -> str | None:
 
 
 def stamp_for(bundle: str | Path, task: str, options: Options, source: str, rows: tuple[int, int]) -> str:
-    """What a part that is whole and up to date says.
+    """The stamp of a part that is complete and up to date.
 
     Args:
         bundle: a saved model.
@@ -155,11 +155,11 @@ def _opened(path: str | Path) -> pq.ParquetFile:
 
 
 def _version(bundle: str | Path) -> str:
-    """What changes when another model is saved at that place."""
+    """A value that changes when another model is saved at that path."""
     try:
         return hashlib.sha256((Path(bundle) / MANIFEST).read_bytes()).hexdigest()
     except OSError:
-        return ""  # whoever loads it says what is wrong
+        return ""  # loading it raises the error
 
 
 @lru_cache(maxsize=1)

@@ -1,11 +1,11 @@
-"""The parts of a job, and the folder of its answers.
+"""The parts of a job, and the folder of its results.
 
     OUT/
-      part-00000.parquet ...   the answers to the rows of one part, in their order
-      _manifest.json           what was asked, and the rows, size and SHA-256 of every part
+      part-00000.parquet ...   the results for the rows of one part, in their order
+      _manifest.json           the task and its options, and the rows, size and SHA-256 of every part
 
-Readers of a folder of Parquet files pass over names that begin with ``_``. A part is renamed to its place when it is
-whole and says in its metadata what it answers, so that nothing else has to be kept to go on after an interruption.
+Readers of a folder of Parquet files ignore names that begin with ``_``. A part is renamed to its final name when it is
+complete, and its metadata contain its stamp, so that nothing else has to be stored to continue after an interruption.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from isthmus.jobs.part import Options, Part, count_rows, stamp_for, stamp_of
 
 MANIFEST = "_manifest.json"
 ROWS = 100_000
-"""Rows of a part at most."""
+"""Maximum number of rows of a part."""
 
 _PART = re.compile(r"part-\d{5,}\.parquet")
 
@@ -35,7 +35,7 @@ def files_of(source: Any) -> list[str]:
     """The Parquet files of a source: a file, a folder, a pattern, or several of these.
 
     Raises:
-        SourceError: none there.
+        SourceError: there are none.
     """
     several = source if isinstance(source, list | tuple) else [source]
     found = [path for one in several for path in _files(os.fspath(one))]
@@ -52,14 +52,14 @@ def parts_of(
     Args:
         bundle: a saved model.
         files: the input.
-        out: the folder of the answers.
-        task: what is asked.
+        out: the folder of the results.
+        task: name of the task.
         options: of the task.
-        rows: of a part at most; a file with more is cut.
+        rows: maximum number of rows of a part; larger files are split.
 
     Raises:
-        SourceError: a file that is no Parquet file.
-        SettingError: fewer than one row a part.
+        SourceError: a file that is not a Parquet file.
+        SettingError: fewer than one row per part.
     """
     if rows < 1:
         raise SettingError(f"{rows} rows in a part", expected="at least 1")
@@ -76,10 +76,10 @@ def parts_of(
 
 
 def prepare(out: Path, parts: Sequence[Part]) -> None:
-    """Make the folder of the answers, or take the one that is there.
+    """Create the folder of the results, or use an existing one.
 
     Raises:
-        InputError: a folder with other files, or nothing may be written there.
+        InputError: a folder with other files, or one that is not writable.
     """
     if os.path.lexists(out) and not out.is_dir():
         raise InputError(f"{str(out)!r} is no folder", expected="a folder for the parts")
@@ -94,12 +94,12 @@ def prepare(out: Path, parts: Sequence[Part]) -> None:
 
 
 def missing(parts: Sequence[Part]) -> list[Part]:
-    """The parts that are not there, not whole, or of another question."""
+    """The parts that do not exist, are incomplete, or have another stamp."""
     return [part for part in parts if stamp_of(part.target) != part.stamp]
 
 
 def finish(bundle: str | Path, out: Path, parts: Sequence[Part], task: str, options: Options) -> int:
-    """Write the manifest of a job whose parts are all there; the number of rows of all answers."""
+    """Write the manifest of a job whose parts are complete; returns the number of rows of all results."""
     entries = [_entry(part) for part in parts]
     content = {"task": task, "bundle": str(bundle), "options": dict(options), "parts": entries}
     with written(out / MANIFEST) as file:

@@ -1,4 +1,5 @@
-"""What a model answers for the rows of a table. Faces may have tasks of their own (``part_tasks``)."""
+"""The tasks of batch jobs: results of a model for the rows of a table. Faces may have their own tasks
+(``part_tasks``)."""
 
 from __future__ import annotations
 
@@ -13,7 +14,7 @@ from isthmus.errors import ColumnError, SettingError
 
 Options = Mapping[str, Any]
 PartTask = Callable[[Any, pa.Table, Options], pa.Table]
-"""A face, some rows and the options of a task to the rows of the answer."""
+"""A function from a face, some rows and the options of a task to the rows of the result."""
 
 
 def task_of(face: Any, name: str) -> Callable[[pa.Table, Options], pa.Table]:
@@ -55,12 +56,12 @@ def encode(face: Any, table: pa.Table, options: Options) -> pa.Table:
 
 
 def anomalies(face: Any, table: pa.Table, options: Options) -> pa.Table:
-    """How anomalous each row is.
+    """An anomaly score for each row.
 
     Args:
         face: a model with anomaly scores.
         table: the rows.
-        options: as of ``encode``.
+        options: as for ``encode``.
 
     Returns:
         The copied columns, ``score`` (higher is more anomalous), ``p`` (lower is more anomalous) and ``anomaly``,
@@ -76,7 +77,7 @@ def anomalies(face: Any, table: pa.Table, options: Options) -> pa.Table:
 
 
 def check_options(options: Options, known: Sequence[str]) -> None:
-    """Refuse options that a task does not have. Raises SettingError."""
+    """Check that a task has all given options. Raises SettingError."""
     odd = [name for name in options if name not in known]
     if odd:
         raise SettingError(f"option {odd[0]!r}", expected=f"one of {', '.join(known)}")
@@ -86,7 +87,7 @@ def column_of(table: pa.Table, name: str) -> pa.ChunkedArray:
     """A column of a table.
 
     Raises:
-        ColumnError: there is none of that name, or several.
+        ColumnError: there is no column of that name, or several.
     """
     if table.column_names.count(name) != 1:
         raise ColumnError(

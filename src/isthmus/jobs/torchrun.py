@@ -1,7 +1,8 @@
-"""Parts answered by the processes that torchrun started, on one machine or several with a shared file system.
+"""The engine that processes parts in the processes that torchrun started, on one machine or several with a shared file
+system.
 
-Each process takes every n-th part. They exchange one number, through torch's process group: over loopback on one
-machine, over the interface that the environment names on several.
+Each process takes every n-th part. They exchange one number through torch's process group, over the loopback interface
+on one machine, and over the interface named in the environment on several.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from isthmus.jobs.work import Question, Told, answered
 
 
 def place() -> tuple[int, int]:
-    """The number of this process, and how many there are.
+    """The number of this process, and the number of processes.
 
     Raises:
         SettingError: torchrun did not start this process.
@@ -33,13 +34,13 @@ def place() -> tuple[int, int]:
 
 
 def ranks(question: Question, parts: Sequence[Part], workers: int | None, told: Told) -> None:
-    """Answer this process's share of the parts, and wait for the others.
+    """Process the parts of this process, and wait for the others.
 
     Args:
-        question: what is asked.
-        parts: those of all processes.
-        workers: None; torchrun says how many.
-        told: receives what became of each part of this process.
+        question: the bundle, task and options.
+        parts: the parts of all processes.
+        workers: None; torchrun determines the number.
+        told: receives the outcome of each part of this process.
 
     Raises:
         SettingError: a number of workers, or torchrun did not start this process.
@@ -48,7 +49,7 @@ def ranks(question: Question, parts: Sequence[Part], workers: int | None, told: 
     if workers not in (None, world):
         raise SettingError(f"workers={workers} with torchrun", expected=f"--nproc-per-node, which is {world}")
     try:
-        # Nobody may begin before all know which parts are missing.
+        # No process may begin before all know which parts are missing.
         wait_for_others()
         for part in parts[rank::world]:
             told(answered(question, part))
@@ -58,7 +59,7 @@ def ranks(question: Question, parts: Sequence[Part], workers: int | None, told: 
 
 
 def wait_for_others() -> None:
-    """Return when all processes have come here.
+    """Wait until all processes have called this.
 
     Raises:
         SettingError: several machines, and the environment names no network interface.
@@ -70,6 +71,6 @@ def wait_for_others() -> None:
 
 
 def leave() -> None:
-    """Close what the processes talked through."""
+    """Close the process group."""
     if dist.is_available() and dist.is_initialized():
         dist.destroy_process_group()

@@ -129,9 +129,9 @@ def blend(signal: Bag, *, generator: Generator, parts: list[Any] | None = None) 
 
     Each part is fitted separately. Then the weight of each part relative to those before it is chosen on held-out
     users, from 0 (the part is left out, which the history reports), together with the power of the history's length by
-    which its scores are
-    divided: 0, 1/4 or 1/2. VASP multiplies probabilities, which adds logits, and trains both paths jointly ("Deep
-    Variational Autoencoder with Shallow Parallel Path for Top-N Recommendation (VASP)"); here the models are stacked.
+    which its scores are divided: 0, 1/4 or 1/2. VASP multiplies probabilities, which adds logits, and trains both paths
+    jointly ("Deep Variational Autoencoder with Shallow Parallel Path for Top-N Recommendation (VASP)"); here the models
+    are stacked.
 
     Advice: for the last few per cent, if deep and linear models have similar scores.
 

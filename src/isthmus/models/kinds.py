@@ -133,9 +133,8 @@ def variational(
             2018; not for tokens). The last two fit many distributions better, but are slower.
         components: number of Gaussians of a "mixture", or number of "pseudo-inputs".
         likelihood: likelihood of the reconstruction, one of those of ``vanilla``; None is "learned-scale" for vectors
-            and
-            images: one learned standard deviation, so that it need not be balanced against the rate by hand (Rybkin,
-            Daniilidis & Levine, ICML 2021).
+            and images: one learned standard deviation, so that it need not be balanced against the rate by hand
+            (Rybkin, Daniilidis & Levine, ICML 2021).
         shared: as in ``vanilla``.
     """
     if shared.get("likelihood") is None and isinstance(signal, Vector | Grid):

@@ -31,16 +31,16 @@ LARGEST = 50_000
 """Maximum number of items for dense width × width matrices: 30 GB."""
 
 STRONGEST = 2.0
-"""Largest power of a row's length: with 2 every row counts as much as a row of one pair."""
+"""Maximum of ``length_power``: with 2, every row has the total weight of one pair."""
 
 HEAVIEST = 1e9
-"""Largest weight of features, so that their squares are numbers in 32 bits."""
+"""Maximum weight of features, so that squares do not overflow in 32 bits."""
 
 PART = 1 << 24
-"""Entries of the rows that are counted at a time; each takes about 60 bytes meanwhile."""
+"""Number of entries of rows that are counted at a time; each takes about 60 bytes meanwhile."""
 
 NEUTRAL = RowWeights()
-"""All rows count alike."""
+"""All rows have the same weight."""
 
 SMALLER = "use sparse-linear or elsa, whose memory grows linearly with the number of items"
 
@@ -52,8 +52,8 @@ class ClosedFormRecipe:
 
     Attributes:
         rows: how rows count.
-        features: features of the items, shape (features, items), if they are to count.
-        gram: XᵀX of the weighed rows of the source of ``fit``, if it is already known; see ``gram_of``.
+        features: features of the items, shape (features, items), if they have a weight.
+        gram: XᵀX of the weighted rows of the source of ``fit``, if it is already known; see ``gram_of``.
     """
 
     model: LinearAutoencoder
@@ -101,10 +101,9 @@ class ClosedFormRecipe:
     def changing(self) -> Callable[[csr_array], ChangingInverse] | None:
         """Solves for the inverse of data that will change, shape (rows, width); see ``isthmus.core.linear.changing``.
 
-        None where rows are weighed by their length, because one row more changes the weights of all, or where features
-        count. It takes 8 bytes
-        for each pair of items, beside the 4 of the weights, and raises SettingError where they do not fit in the free
-        memory, or λ is too small.
+        None if rows are weighted by their length, because one more row changes the weights of all, or if features have
+        a weight. It takes 8 bytes for each pair of items, in addition to 4 for the weights, and raises SettingError if
+        they do not fit in the free memory, or λ is too small.
         """
         return self._changing if self.rows == NEUTRAL else None
 
@@ -138,7 +137,8 @@ def gram_of(source: Source, width: int, rows: RowWeights = NEUTRAL, features: cs
 
 
 def _parts(source: Source, width: int, rows: RowWeights, features: csr_array | None) -> Iterator[csr_array]:
-    """The weighed rows of a source and of features, so many at a time that memory does not grow with the rows."""
+    """The weighted rows of a source and of features, in blocks, so that memory does not grow with the number of
+    rows."""
     lengths = source.lengths.cpu().numpy().astype(np.int64)
     ends = np.cumsum(lengths)
     weights = row_weights(lengths, rows.length_power) if rows.length_power else None

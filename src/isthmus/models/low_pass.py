@@ -3,7 +3,7 @@
     decoded = x D_i^−β V h^½,     prediction = decoded h^½ Vᵀ D_i^β
 
 V are the leading right singular vectors of the normalised matrix, see ``isthmus.core.linear.spectrum``, and h is the
-response of the filter: how much of each vector passes.
+response of the filter for each vector.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ class Filter:
     flatness: float
 
     def response(self, shares: np.ndarray) -> np.ndarray:
-        """How much of each vector passes, from 0 to 1, for σ² as a share of the largest."""
+        """The response for each vector, from 0 to 1, for σ² relative to the largest."""
         centred = 2 * shares - 1
         falling: np.ndarray = (1 + np.sign(centred) * np.abs(centred) ** self.flatness) / 2
         return (1 - self.linear) + self.linear * falling

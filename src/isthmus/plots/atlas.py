@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 import torch
@@ -124,7 +125,7 @@ def write_atlas(table: pa.Table, path: str | Path) -> Path:
     return Path(path)
 
 
-def _some(count: int, most: int) -> np.ndarray:
+def _some(count: int, most: int) -> npt.NDArray[np.int64]:
     """Evenly spaced row numbers, the first and the last among them."""
     return np.unique(np.linspace(0, max(0, count - 1), min(count, most)).round().astype(np.int64))
 

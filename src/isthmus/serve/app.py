@@ -37,7 +37,7 @@ class Service:
 
     Args:
         shelf: the models.
-        settings: of the server.
+        settings: settings of the server.
     """
 
     def __init__(self, shelf: Shelf, settings: ServerSettings) -> None:
@@ -52,12 +52,12 @@ class Service:
         """Answer a request to an action.
 
         Args:
-            name: of the action.
-            request: of HTTP.
+            name: name of the action.
+            request: the HTTP request.
 
         Raises:
-            Problem: a request that is not answered.
-            IsthmusError: one that cannot be answered.
+            Problem: the request is rejected.
+            IsthmusError: the action fails.
         """
         kind = bodies.kind_of(request)
         if not self.shelf.having(name):
@@ -80,7 +80,7 @@ class Service:
         return {"object": "list", "data": [_listed(one) for one in self.shelf.models.values()]}
 
     async def reload(self) -> None:
-        """Load the bundles again; what is served stays as it is if one of them cannot be loaded.
+        """Load the bundles again; if one of them cannot be loaded, nothing changes.
 
         Raises:
             IsthmusError: a bundle that cannot be loaded.
@@ -101,7 +101,7 @@ class Service:
                 await queue.close()
 
     def label(self, path: str) -> str:
-        """A path as one of few, for figures and logs: paths may hold anything."""
+        """The label of a path for metrics and logs, one of a few, because paths may contain anything."""
         if path in FIXED:
             return path
         name = path.removeprefix("/v1/")
@@ -131,7 +131,7 @@ def application(shelf: Shelf, settings: ServerSettings) -> tuple[App, Service]:
 
     Args:
         shelf: the models.
-        settings: of the server.
+        settings: settings of the server.
 
     Returns:
         The application, and the service behind it.

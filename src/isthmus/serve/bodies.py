@@ -1,4 +1,4 @@
-"""From the body of a request to a document: JSON, or a file that is sent as it is."""
+"""Converts the body of a request, JSON or an uploaded file, to a document."""
 
 from __future__ import annotations
 
@@ -58,11 +58,11 @@ def parsed(body: bytes) -> dict[str, Any]:
 
 
 def uploaded(action: Action, kind: str, body: bytes, query: dict[str, str]) -> dict[str, Any]:
-    """The document of a file that was sent as it is, with further fields in the query.
+    """The document of an uploaded file, with further fields in the query.
 
     Args:
-        action: which must take such files.
-        kind: type of the body.
+        action: the action, which must accept such files.
+        kind: content type of the body.
         body: the file.
         query: further fields.
 
@@ -70,7 +70,7 @@ def uploaded(action: Action, kind: str, body: bytes, query: dict[str, str]) -> d
         The document.
 
     Raises:
-        Problem: the action does not take files of this type.
+        Problem: the action does not accept files of this type.
     """
     if not any(kind.startswith(one) for one in action.request.uploads):
         taken = " or ".join((JSON, *(f"{one}*" if one.endswith("/") else one for one in action.request.uploads)))
@@ -80,7 +80,7 @@ def uploaded(action: Action, kind: str, body: bytes, query: dict[str, str]) -> d
 
 
 def _value(text: str) -> Any:
-    """A value of a query: JSON where it is JSON, otherwise text."""
+    """A value of a query: JSON if it can be parsed, otherwise text."""
     try:
         return from_json(text, allow_inf_nan=False)
     except ValueError:

@@ -1,8 +1,8 @@
-"""What every request passes first: the name of the host, the token, the log and the figures.
+"""Checks and records every request: the host name, the token, the log and the metrics.
 
-A page on the web can make a browser send requests to this machine, also under a name of its own that points here (DNS
-rebinding). A server on a loopback address therefore only answers requests to its own names. There are no CORS headers,
-and bodies must be of a type that browsers do not send without asking first.
+A web page can make a browser send requests to this machine, also under its own host name that resolves to this machine
+(DNS rebinding). A server on a loopback address therefore only answers requests to its own names. There are no CORS
+headers, and bodies must be of a type that browsers do not send without asking first.
 """
 
 from __future__ import annotations
@@ -46,10 +46,10 @@ class Gate:
     """An ASGI application around another one.
 
     Args:
-        app: what is behind.
-        settings: of the server.
+        app: the wrapped application.
+        settings: settings of the server.
         metrics: receives each request.
-        label: a path as one of few, for the figures.
+        label: returns the label of a path for the metrics.
     """
 
     def __init__(self, app: App, settings: ServerSettings, metrics: Metrics, label: Callable[[str], str]) -> None:
@@ -80,7 +80,7 @@ class Gate:
             await respond(problem, sent)
         except Exception as error:
             log_failure(error)
-            # FastAPI may have begun to answer before it raised.
+            # FastAPI may have started the response before it raised.
             if not answering:
                 await respond(problem_of(error), sent)
         finally:
@@ -122,13 +122,14 @@ async def respond(problem: Problem, send: Send) -> None:
 
 
 def log(event: str, **facts: Any) -> None:
-    """A line of JSON: what happened, and when."""
+    """Write one line of JSON about an event, with its time."""
     stamp = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime()) + "Z"
     logger.info("%s", json.dumps({"time": stamp, "event": event, **facts}))
 
 
 def log_failure(error: BaseException) -> None:
-    """An error that nobody expected: its type and where it was raised. Its text may hold what was asked."""
+    """Log the type and the location of an unexpected error, but not its text, which may contain parts of the
+    request."""
     frames = traceback.extract_tb(error.__traceback__)[-8:]
     where = [f"{Path(frame.filename).name}:{frame.lineno} {frame.name}" for frame in frames]
     log("failure", error=type(error).__name__, where=where)

@@ -1,4 +1,4 @@
-"""Figures of a server for Prometheus."""
+"""Metrics of a server for Prometheus."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ TOGETHER = (1, 2, 4, 8, 16, 32, 64)
 
 
 class Metrics:
-    """Counts of requests, with their times and the sizes of batches. Nothing of what was asked."""
+    """Counts of requests, their times and the sizes of batches, without any contents of requests."""
 
     def __init__(self) -> None:
         self._registry = CollectorRegistry()
@@ -35,25 +35,25 @@ class Metrics:
         """Count one request.
 
         Args:
-            path: one of few.
-            status: of HTTP.
-            seconds: from its first byte to the last one of the answer.
+            path: label of the path.
+            status: HTTP status.
+            seconds: time from the first byte of the request to the last byte of the response.
         """
         self._requests.labels(path, str(status)).inc()
         self._seconds.labels(path).observe(seconds)
 
     def watcher(self, model: str) -> Callable[[int], None]:
-        """What receives the size of each group of requests to a model."""
+        """A function that receives the size of each batch of requests to a model."""
         return cast(Callable[[int], None], self._together.labels(model).observe)
 
     def watch_queue(self, model: str, length: Callable[[], float]) -> None:
-        """Ask for the length of a queue whenever the figures are read."""
+        """Read the length of a queue whenever the metrics are read."""
         self._waiting.labels(model).set_function(length)
 
     def loaded(self, when: float) -> None:
-        """When the models were loaded, in seconds since 1970."""
+        """Record when the models were loaded, in seconds since 1970."""
         self._loaded.set(when)
 
     def text(self) -> bytes:
-        """All figures in the format of Prometheus."""
+        """All metrics in the format of Prometheus."""
         return generate_latest(self._registry)

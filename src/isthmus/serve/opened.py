@@ -1,4 +1,4 @@
-"""Bundles opened to be asked: a name, and what the model offers."""
+"""Loaded bundles with their names and offers."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ ENDING = ".bundle"
 
 @dataclass(frozen=True)
 class Place:
-    """Where a model comes from.
+    """The name and the location of a model.
 
     Attributes:
-        name: by which requests name it.
-        path: of the bundle.
+        name: its name in requests.
+        path: path of the bundle.
     """
 
     name: str
@@ -35,11 +35,11 @@ class Opened:
     """A loaded model.
 
     Attributes:
-        name: by which requests name it.
+        name: its name in requests.
         domain: the name of its plugin.
         created: when the bundle was written, as in its manifest.
         face: the fitted model.
-        offer: what it answers.
+        offer: its actions.
     """
 
     name: str
@@ -50,7 +50,7 @@ class Opened:
 
     @property
     def created_at(self) -> int:
-        """When the bundle was written, in seconds since 1970; 0 if it does not say."""
+        """When the bundle was written, in seconds since 1970; 0 if unknown."""
         try:
             return int(datetime.fromisoformat(self.created).timestamp())
         except ValueError:
@@ -58,10 +58,10 @@ class Opened:
 
 
 def places(given: Iterable[str]) -> list[Place]:
-    """The bundles of a command line: ``DIR`` or ``NAME=DIR``. A name that is not given is that of the folder.
+    """The bundles of a command line: ``DIR`` or ``NAME=DIR``. The default name is that of the folder.
 
     Raises:
-        InputError: two bundles of one name.
+        InputError: two bundles with the same name.
     """
     found: dict[str, Place] = {}
     for text in given:
@@ -82,15 +82,15 @@ def _named(path: str) -> Place:
 
 
 def open_bundle(place: Place, *, device: str = "cpu", extra: str = "serve") -> Opened:
-    """Load a bundle and ask its plugin what it offers.
+    """Load a bundle and get its offer from its plugin.
 
     Args:
         place: name and path.
-        device: where it answers.
-        extra: what to install where a library is missing.
+        device: device of the model.
+        extra: the extra to install if a library is missing.
 
     Returns:
-        The model, ready for questions.
+        The model, ready for requests.
 
     Raises:
         BundleError: the directory is not a bundle, or is damaged.

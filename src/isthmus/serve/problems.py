@@ -14,15 +14,15 @@ PREFIX = "urn:isthmus:problem:"
 
 @dataclass(eq=False)
 class Problem(Exception):  # noqa: N818
-    """A request that is not answered.
+    """A rejected or failed request.
 
     Attributes:
         kind: the last part of the type, such as ``unknown-id``.
-        status: of HTTP.
-        title: the kind of problem, in words.
-        detail: this problem, in words.
+        status: HTTP status.
+        title: description of the kind of problem.
+        detail: description of this problem.
         more: further members of the document.
-        headers: of the response.
+        headers: headers of the response.
     """
 
     kind: str
@@ -39,7 +39,7 @@ class Problem(Exception):  # noqa: N818
 
 
 def problem_of(error: Exception) -> Problem:
-    """The problem that an error is. Of an error that nobody expected, nothing is told."""
+    """The problem for an error, without details if the error is unexpected."""
     if isinstance(error, Problem):
         return error
     parts = {"given": "", "expected": "", "remedy": ""}
@@ -57,7 +57,7 @@ def problem_of(error: Exception) -> Problem:
 
 
 def busy(waiting: int) -> Problem:
-    """Too many requests wait already."""
+    """The problem that too many requests are waiting."""
     return Problem(
         "busy",
         429,

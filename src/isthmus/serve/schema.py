@@ -40,7 +40,7 @@ FIXED = {
 
 
 def document(shelf: Shelf, settings: ServerSettings) -> dict[str, Any]:
-    """The OpenAPI document of what is served now."""
+    """The OpenAPI document of the models that are served now."""
     schemas: dict[str, Any] = {"Problem": PROBLEM}
     paths: dict[str, Any] = {path: {"get": _plain(summary)} for path, summary in FIXED.items()}
     if settings.reload_over_http:
@@ -59,7 +59,7 @@ def document(shelf: Shelf, settings: ServerSettings) -> dict[str, Any]:
             references.append({"$ref": f"#/components/schemas/{title}"})
         paths[f"/v1/{name}"] = {"post": _operation(name, list(actions.values()), references)}
     components: dict[str, Any] = {"schemas": schemas}
-    whole = {
+    whole: dict[str, Any] = {
         "openapi": "3.1.0",
         "info": {"title": "isthmus", "version": __version__, "description": DESCRIPTION},
         "paths": paths,

@@ -20,7 +20,7 @@ from isthmus.serve.settings import ServerSettings
 from isthmus.serve.shelf import Shelf
 
 CONNECTIONS = 2_000
-"""Connections at a time; more are answered with 503."""
+"""Maximum number of simultaneous connections; further ones get status 503."""
 
 
 def run(
@@ -29,12 +29,12 @@ def run(
     settings: ServerSettings,
     told: Callable[[str, Sequence[Opened]], None],
 ) -> None:
-    """Serve bundles until SIGINT or SIGTERM; requests that have begun are answered first. SIGHUP loads them again.
+    """Serve bundles until SIGINT or SIGTERM; requests in progress are finished first. SIGHUP loads the bundles again.
 
     Args:
-        places: of the bundles.
+        places: names and paths of the bundles.
         load: loads one of them.
-        settings: of the server.
+        settings: settings of the server.
         told: receives the address of the server and its models when it is about to start.
 
     Raises:

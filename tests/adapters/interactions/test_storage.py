@@ -17,7 +17,7 @@ import torch
 from planted import default, planted, trained
 from safetensors.torch import load_file, save_file
 
-from isthmus.bundle.manifest import sealed
+from isthmus.bundle.manifest import CARD, sealed
 from isthmus.errors import BundleError
 from isthmus_interactions import Recommender
 from isthmus_interactions.splits import hide
@@ -103,7 +103,8 @@ def test_all_settings_are_saved_so_that_other_defaults_change_nothing(bundle: Pa
 
 
 def members(bundle: Path) -> list[Path]:
-    return sorted(path for path in bundle.rglob("*") if path.is_file())
+    """All files that are verified: people may edit the model card."""
+    return sorted(path for path in bundle.rglob("*") if path.is_file() and path.name != CARD)
 
 
 def restamp(bundle: Path) -> None:

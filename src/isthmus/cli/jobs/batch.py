@@ -28,7 +28,7 @@ def batch(
     out: Annotated[Path, typer.Option(help="Folder for the answers; continued if it is there.")],
     engine: EngineName = "local",
     workers: Workers = None,
-    rows: Annotated[int, typer.Option(min=1, help="Rows of a part at most.")] = 100_000,
+    rows: Annotated[int | None, typer.Option(min=1, help="Rows of a part at most [100,000].")] = None,
     setting: Annotated[
         list[str] | None,
         typer.Option(help="NAME=VALUE: k=20, items=[1,2], column=text, copy=id; may be repeated."),
@@ -36,11 +36,12 @@ def batch(
     as_json: Json = False,
 ) -> None:
     """Answer the rows of Parquet files part by part; parts that are whole are not done again."""
-    # Imported here, as pyarrow is too heavy for the help of other commands.
+    # Imported here because they bring pyarrow, which a help page does not need.
     from isthmus.jobs import run
+    from isthmus.jobs.parts import ROWS
 
-    options = parsed_settings(setting or [])
-    done = run(directory, files, out, task, engine=engine, workers=workers, rows=rows, told=status, **options)
+    options, most = parsed_settings(setting or []), rows or ROWS
+    done = run(directory, files, out, task, engine=engine, workers=workers, rows=most, told=status, **options)
     emit(document_of(done), as_json, lambda: page_of(done))
 
 

@@ -99,7 +99,7 @@ def _page(document: dict[str, Any]) -> RenderableType:
         )
     ]
     head = Text(f"{document['path']}: POST /v1/{document['action']}")
-    lines = [head, table(("load", "answers/s", "median, ms", "99 %, ms", "refused"), rows)]
+    lines: list[RenderableType] = [head, table(("load", "answers/s", "median, ms", "99 %, ms", "refused"), rows)]
     if document["megabytes_after"] is not None:
         lines.append(
             Text(f"memory: {document['megabytes_before']:.0f} MB before, {document['megabytes_after']:.0f} MB after")

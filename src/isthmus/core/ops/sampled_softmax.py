@@ -95,7 +95,8 @@ class _Sampled(torch.autograd.Function):
         total, positive = drawn.all_rows.added(torch.stack([total, positive]))
         ctx.targets, ctx.drawn, ctx.product, ctx.other_exps = targets, drawn, product, other_exps.to(product)
         ctx.save_for_backward(decoded, weight, own_exps, total, columns, totals)
-        return positive - totals * (peak + total.log())
+        log_prob: Tensor = positive - totals * (peak + total.log())
+        return log_prob
 
     @staticmethod
     @once_differentiable

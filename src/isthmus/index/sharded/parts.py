@@ -11,8 +11,10 @@ from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
+import numpy.typing as npt
 
 from isthmus.errors import BudgetError
+from isthmus.ids import Id
 from isthmus.index.index import Index
 from isthmus.index.search import Ids, SearchHits
 from isthmus.index.sharded.vector_rows import VectorRows
@@ -62,7 +64,8 @@ def merged(found: Sequence[SearchHits], k: Sequence[int] | None = None) -> Searc
     Returns:
         Exactly what one index of all vectors answers, if the answers of the parts are exact.
     """
-    ids, scores = [], []
+    ids: list[list[Id]] = []
+    scores: list[npt.NDArray[np.float32]] = []
     for query in range(len(found[0].ids)):
         every = np.concatenate([part.scores[query] for part in found])
         names = [name for part in found for name in part.ids[query]]
@@ -128,7 +131,7 @@ def build_parts(
     Raises:
         BudgetError: a process was killed, as the system does when memory is short.
     """
-    found = []
+    found: list[dict[str, Any]] = []
     if processes == 1:
         for request in requests:
             found.append(build_part(request))

@@ -102,7 +102,7 @@ def _range(file: Path, start: int, stop: int) -> pa.Table:
     """Some rows of a file; row groups without any of them are not read."""
     try:
         with pq.ParquetFile(file) as opened:
-            first, groups, before = 0, [], 0
+            first, groups, before = 0, list[int](), 0
             for group in range(opened.num_row_groups):
                 count = opened.metadata.row_group(group).num_rows
                 if first < stop and first + count > start:

@@ -40,5 +40,5 @@ def draw_by_inputs(
     for parameter in (readout.weight, readout.bias):
         readout.rows.fill(parameter, drawn(readout.weight.shape[1]))
     for layer in layers:
-        for parameter in (layer.weight, layer.bias):
-            drawn(layer.in_features)(parameter.detach())
+        for own in (layer.weight, layer.bias):
+            drawn(layer.in_features)(own.detach())

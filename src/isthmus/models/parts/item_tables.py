@@ -1,13 +1,13 @@
-"""Features of items as a second input of a network, while it is trained.
+"""Features of items as a second input of a network during training.
 
-A network has tables with a row for each item: what the encoder adds up, and what the readout multiplies by. With
-features F [items, features] a row is
+A network has two tables with a row for each item, in the encoder and in the readout. With features F [items, features]
+a row is
 
     own_i + Σ_f weight · F_if · learned_f
 
-so that items that share a tag or a word share a part of their rows, and items with few interactions have rows that mean
-something. After the training the sums become the tables: the network has the same tensors as one without features, and
-answers without them.
+so that items with a common tag or word share a part of their rows, and items with few interactions have meaningful
+rows. After the training the sums become the tables: the network has the same tensors as one without features, and does
+not need them any more.
 """
 
 from __future__ import annotations
@@ -42,11 +42,11 @@ class ItemTable:
 
 @dataclass(frozen=True)
 class ItemTables:
-    """The tables of a network to which features of items may add.
+    """The tables of a network that may include features of items.
 
     Attributes:
-        tables: all of them, and those of frozen copies of a part.
-        weight: how much features count beside the rows of their own; 0 for not at all.
+        tables: all tables, including those of frozen copies of a part.
+        weight: weight of features relative to the items' own rows; 0 for no features.
     """
 
     tables: Sequence[ItemTable]
@@ -59,10 +59,10 @@ class ItemTables:
         Args:
             weight: the builder's ``feature_weight``.
             tables: the tables.
-            rowwise: whether their gradients are sparse, which leaves no room for features.
+            rowwise: whether their gradients are sparse, which excludes features.
 
         Raises:
-            SettingError: a weight below 0, or one above 0 where gradients are sparse.
+            SettingError: a weight below 0, or one above 0 with sparse gradients.
         """
         if not weight >= 0:
             raise SettingError(f"feature_weight={weight}", expected="0 or more")
@@ -74,13 +74,13 @@ class ItemTables:
 
     @contextmanager
     def with_features(self, features: csr_array | None) -> Iterator[None]:
-        """Inside this context the tables contain what is learned of features; afterwards it is a part of them.
+        """A context in which the tables include learned rows of features, which are merged into them afterwards.
 
         Args:
             features: shape (features, items); None for none.
 
         Raises:
-            SettingError: tables that are cut by rows.
+            SettingError: tables that are distributed by rows.
         """
         if features is None or not self.weight:
             yield
@@ -100,7 +100,7 @@ class ItemTables:
 
 
 class _FromFeatures(nn.Module):
-    """What features add to a table."""
+    """The part of a table that comes from features."""
 
     def __init__(self, by_item: csr_array, width: int, weight: float) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""The settings of a paper, beside defaults that are for more kinds of data than those of the paper."""
+"""The settings of papers, for builders whose defaults differ from them to suit more kinds of data."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 KEYWORD = "published"
-"""The keyword of a builder that asks for the settings of its paper."""
+"""The keyword of a builder that selects the settings of its paper."""
 
 _ATTRIBUTE = "published_settings"
 
 
 def publishes(**values: Any) -> Callable[[Callable[P, R]], Callable[P, R]]:
-    """A decorator for a builder with a keyword ``published``: where it is true, these are the values of the keywords
-    that are not given.
+    """A decorator for a builder with a keyword ``published``: if it is true, these are the defaults of the other
+    keywords.
 
     Args:
         values: the settings of the paper that differ from the defaults.
@@ -38,6 +38,6 @@ def publishes(**values: Any) -> Callable[[Callable[P, R]], Callable[P, R]]:
 
 
 def published_settings(builder: Callable[..., Any]) -> Mapping[str, Any]:
-    """The settings of the paper that differ from the defaults of a builder; none for one that has no such keyword."""
+    """The settings of the paper that differ from the defaults of a builder; empty if it has no such keyword."""
     found: Mapping[str, Any] = getattr(builder, _ATTRIBUTE, {})
     return found

@@ -68,9 +68,8 @@ def can_widen(sketch: nn.Module, learned: Mapping[str, Tensor], before: int, aft
     """Whether ``widened`` can handle every tensor.
 
     It can if names are the same and each axis either keeps its length or changes from ``before`` to ``after``, the
-    numbers of
-    columns: columns come first along an axis and new ones last. Anything else (an additional row for a mask, a table of
-    pairs) has another order, which must not be guessed.
+    numbers of columns: columns come first along an axis and new ones last. Anything else (an additional row for a mask,
+    a table of pairs) has another order, which must not be guessed.
 
     Args:
         sketch: the wider model, possibly on the meta device.

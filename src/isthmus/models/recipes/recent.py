@@ -1,4 +1,4 @@
-"""Any model of bags with a half-life: recent entries count more, in training and in answers."""
+"""Any model of bags with a half-life: recent entries count more, in training and in recommendations."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from isthmus.training.run import Run, Validation
 @brief
 @dataclass(frozen=True)
 class RecentRecipe:
-    """A recipe whose model is asked with weighed bags, and trained on them, too, unless ``training`` is false."""
+    """A recipe whose model receives weighted bags, in training too unless ``training`` is false."""
 
     model: Recent
     recipe: Recipe
@@ -51,7 +51,7 @@ class RecentRecipe:
         return history
 
     def scored(self, validation: Validation) -> Validation:
-        """The validation of the model alone, which asks it with weighed bags."""
+        """The validation of the model alone, with weighted bags."""
         half_life, watch = self.model.half_life, validation.watch
 
         def score(model: nn.Module) -> float:
@@ -62,7 +62,7 @@ class RecentRecipe:
 
 @dataclass(frozen=True, eq=False)
 class RecentSource:
-    """The bags of another source with the weights that a half-life leaves."""
+    """The bags of another source, weighted with a half-life."""
 
     source: Source
     half_life: HalfLife

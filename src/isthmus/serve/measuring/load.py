@@ -81,7 +81,7 @@ async def paced(questions: Questions, rate: float, seconds: float) -> Measured:
     """
     found, free = Measured(), deque[_Connection]()
     started = time.perf_counter()
-    running = set()
+    running: set[asyncio.Task[None]] = set()
 
     async def one(due: float) -> None:
         connection = free.pop() if free else _Connection(questions)
