@@ -27,14 +27,14 @@ from scipy.sparse import csr_array
 import isthmus.bundle
 from isthmus import fitted, reprs
 from isthmus.fitted import CodeEvaluation, Gallery
-from isthmus.index import Index
+from isthmus.index import Index, ShardedIndex
 from isthmus.models import describe
 from isthmus.protocols import Hook, Phase
 from isthmus.tasks.evaluation import Evaluation
 from isthmus.training.history import History
 from isthmus.vocabulary import Vocabulary
 from isthmus_images import ImageAutoencoder, Images
-from isthmus_interactions import FoldIn, Interactions, OrderedHistories, Recommender, TuningResult
+from isthmus_interactions import FoldIn, Interactions, InteractionStore, OrderedHistories, Recommender, TuningResult
 from isthmus_interactions.report.report import QualityReport
 from isthmus_text import TextAutoencoder, Texts
 from isthmus_vectors import Compressor, Detector, VectorAutoencoder, Vectors
@@ -176,6 +176,8 @@ ELSEWHERE = {
     "Tokenizer",
     "Bundle",
     "Manifest",
+    "InteractionStore",
+    "ShardedIndex",
 }
 """Shown by the slow test below, as texts and images have to be trained on."""
 
@@ -254,6 +256,10 @@ def test_texts_images_and_bundles_are_short_too(tmp_path: Any) -> None:
     image.save(tmp_path / "b")
     bundle = isthmus.bundle.read(tmp_path / "b")
     shown = [text, text.evaluate(sentences), text.adapter, text.adapter.input, text.adapter.input.tokenizer, bundle]
+    events = pa.table({"user": ["a\n" * 99] * 9, "item": range(9)})
+    store = InteractionStore.create(events, tmp_path / "s")
+    index = ShardedIndex.build(np.eye(40, 8, dtype=np.float32), tmp_path / "i", shards=2)
+    shown += [store, store.manifest, index]
     for value in (*shown, image, image.evaluate(pictures), bundle.manifest, text.fitted, image.fitted):
         check(value)
     assert str(datetime.now(UTC).year)[:2] in repr(bundle.manifest)

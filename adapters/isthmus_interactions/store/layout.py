@@ -35,6 +35,7 @@ from isthmus.checked.arrays import read_npy
 from isthmus.checked.paths import is_plain, read_limited
 from isthmus.disk import told_by_system
 from isthmus.errors import BundleError, SourceError
+from isthmus.reprs import brief
 from isthmus_interactions.csr import Csr, Ints
 from isthmus_interactions.files.report import Report
 from isthmus_interactions.ordered_histories import OrderedHistories
@@ -48,6 +49,7 @@ PAIRS, EVENTS = "pairs", "events"
 IDS = ("users.arrow", "items.arrow")
 
 
+@brief
 @dataclass(frozen=True)
 class Manifest:
     """The description of a store.

@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from isthmus.reprs import brief
+
 Document = dict[str, Any]
 """A JSON document: the result of one request."""
 
@@ -15,6 +17,7 @@ def _each_alone(request: Any) -> Hashable:
     return id(request)
 
 
+@brief
 @dataclass(frozen=True)
 class Action:
     """An action of a fitted model: a route of the server, and a tool of agents.
@@ -39,6 +42,7 @@ class Action:
     as_tool: bool = True
 
 
+@brief
 @dataclass(frozen=True)
 class Offer:
     """The actions of one fitted model, and facts about it.

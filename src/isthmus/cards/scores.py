@@ -11,6 +11,7 @@ from typing import Any, TypeGuard
 
 from isthmus.checked.paths import plain_file
 from isthmus.errors import SourceError
+from isthmus.reprs import brief
 
 ERRORS = 1.96
 """Number of standard errors on either side of a mean in a 95 % interval."""
@@ -43,6 +44,7 @@ class Score:
         return None if self.error is None else (self.value - ERRORS * self.error, self.value + ERRORS * self.error)
 
 
+@brief
 @dataclass(frozen=True)
 class Measured:
     """Scores on one data set.

@@ -7,11 +7,13 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from isthmus.cards.scores import Measured, of_history
+from isthmus.reprs import brief
 
 Sections = Mapping[str, str]
 """Paragraphs by their headings."""
 
 
+@brief
 @dataclass(frozen=True)
 class CardWords:
     """What a face says of its bundles. A face holds one as the class attribute ``card_words``.

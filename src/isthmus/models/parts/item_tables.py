@@ -25,8 +25,10 @@ from torch.nn.utils import parametrize
 from isthmus.batch import Bags
 from isthmus.core.ops.bags import bag_sum
 from isthmus.errors import SettingError
+from isthmus.reprs import brief
 
 
+@brief
 @dataclass(frozen=True)
 class ItemTable:
     """A parameter with a row for each item.
@@ -40,6 +42,7 @@ class ItemTable:
     name: str
 
 
+@brief
 @dataclass(frozen=True)
 class ItemTables:
     """The tables of a network that may include features of items.
