@@ -93,4 +93,4 @@ def table(lines: Sequence[Line]) -> list[str]:
             )
         )
     head = ("vectors", "parts", "seconds to build", "GB at most", "recall@10", "queries a second", "load of a core")
-    return markdown(head, rows)
+    return markdown(head, rows) if rows else []

@@ -155,7 +155,7 @@ def table(lines: Sequence[Line]) -> list[str]:
         "GB in all",
         "load of a core",
     )
-    return markdown(head, rows)
+    return markdown(head, rows) if rows else []
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Annotated, Any
 
 import typer
@@ -42,7 +43,7 @@ from isthmus_interactions.interactions import Interactions
 from isthmus_interactions.recommender import Recommender
 
 
-@fit_command
+@partial(fit_command, shards=True)
 def fit(
     file: Data,
     training: Training,

@@ -229,11 +229,14 @@ def _heard(wanted: bool) -> Iterator[None]:
         yield
 
 
-def fit_command(function: Callable[..., None]) -> Callable[..., None]:
-    """A command with the parameters of the function and the shared options in place of its parameter ``training``."""
+def fit_command(function: Callable[..., None], *, shards: bool = False) -> Callable[..., None]:
+    """A command with the parameters of the function and the shared options in place of its parameter ``training``;
+    ``--shards`` is one of them only with ``shards``."""
     own = dict(inspect.signature(function, eval_str=True).parameters)
     shared = dict(inspect.signature(training_options, eval_str=True).parameters)
     del own["training"]
+    if not shards:
+        del shared["shards"]
 
     @functools.wraps(function)
     def command(**given: Any) -> None:

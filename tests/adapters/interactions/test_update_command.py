@@ -54,7 +54,8 @@ def test_a_bundle_is_replaced_by_one_that_knows_more(run: Run, folder: Path) -> 
     assert (told["users"], told["items"]) == (150, 25)
     assert told["new"] == {"users": 60, "items": 1, "interactions": 301}
     assert told["score"] >= told["score_before"]
-    assert (told["epochs"], told["interrupted"]) == (30, False)
+    assert 1 <= told["epochs"] <= 30
+    assert not told["interrupted"]
     assert 999 in [entry["id"] for entry in document(run("recommend", "b", "--history", "0,10", "--json"))["items"]]
     assert sorted(path.name for path in folder.iterdir()) == ["b", "new.csv"]
     info = document(run("info", "b", "--verify", "--json"))

@@ -79,10 +79,9 @@ def resumed_elsewhere(first: str, second: str) -> dict[str, Any]:
     logging.getLogger("isthmus").addHandler(handler)
     with tempfile.TemporaryDirectory() as place:
         halfway = Run(device=first, checkpoints=Path(place), every=2, until=2)
-        recommenders.fitted("mult-vae", first, epochs=4, run=halfway)
-        face = recommenders.fitted(
-            "mult-vae", second, epochs=4, run=Run(device=second, checkpoints=Path(place), resume=True)
-        )
+        recommenders.fitted("mult-vae", first, epochs=4, refit=False, run=halfway)
+        further = Run(device=second, checkpoints=Path(place), resume=True)
+        face = recommenders.fitted("mult-vae", second, epochs=4, refit=False, run=further)
     return {
         "epochs": len(face.history.records),
         "device": str(face.fitted.device.type),
