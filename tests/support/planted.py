@@ -19,7 +19,8 @@ GROUPS, ITEMS = 3, 8
 """Item ``g * ITEMS + i`` is the i-th of group g."""
 
 SMALL: dict[str, dict[str, Any]] = {
-    "mult_vae": {"hidden": 24, "code": 8, "epochs": 40, "batch_size": 16, "learning_rate": 0.01, "beta": 0.05},
+    "mult_vae": {"hidden": 24, "decoder": 24, "initial": "glorot", "code": 8, "epochs": 12, "batch_size": 16}
+    | {"learning_rate": 0.01, "beta": 0.05},
     "mult_dae": {"code": 8, "epochs": 12, "batch_size": 16, "learning_rate": 0.01},
     "rec_vae": {"hidden": 24, "code": 8, "epochs": 8, "batch_size": 16, "learning_rate": 0.01},
     "ease": {"regularisation": 5.0},
