@@ -12,6 +12,7 @@ def printed(name, capsys):
     return capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_your_own_autoencoder_denoises(capsys):
     out = printed("your_own_autoencoder", capsys)
     noisy, cleaned = map(float, re.search(r"noisy points ([\d.]+), denoised ([\d.]+)", out).groups())

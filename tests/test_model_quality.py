@@ -62,6 +62,7 @@ def test_a_collapsed_posterior_of_vectors_is_reported(rows):
     assert any("posterior has collapsed" in text or "same code" in text for text in said)
 
 
+@pytest.mark.slow
 def test_images_of_an_untrained_model_are_reported_and_those_of_a_trained_one_are_not():
     g = np.random.default_rng(0)
     place, ramp = g.random((300, 2, 1, 1)), np.linspace(0, 1, 8)

@@ -109,6 +109,7 @@ def each(given: list | None, query: int) -> set[int] | None:
     return set(given[query]) if given and isinstance(given[0], list) else set(given)
 
 
+@pytest.mark.slow
 @given(key=st.sampled_from(KEYS), done=changes, asked=questions(), seed=st.integers(0, 50))
 @settings(max_examples=30, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
 def test_whatever_came_and_went_no_filter_leaks_and_no_answer_is_short(key: tuple, done: list, asked: tuple, seed: int):
@@ -138,6 +139,7 @@ def test_whatever_came_and_went_no_filter_leaks_and_no_answer_is_short(key: tupl
         assert [score for _, score in own] <= [score + 1e-6 for _, score in best]
 
 
+@pytest.mark.slow
 @given(key=st.sampled_from(KEYS), done=changes, asked=questions(), floor=st.integers(-9, 9))
 @settings(max_examples=20, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
 def test_a_range_is_exact_for_every_kind(key: tuple, done: list, asked: tuple, floor: int):

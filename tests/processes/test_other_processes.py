@@ -43,6 +43,7 @@ def ran(methods: str, names: list[str]) -> dict[str, Any]:
     return found
 
 
+@pytest.mark.slow
 def test_a_forked_child_answers_and_fits() -> None:
     assert ran("fork", ["index", "detector"]) == {"fork": [], "fit in a fork": []}
 

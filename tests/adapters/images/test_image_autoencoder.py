@@ -63,6 +63,7 @@ def test_what_is_no_bar_is_strange(plain: ImageAutoencoder) -> None:
     assert plain.is_anomaly(TEST).mean() < 0.3
 
 
+@pytest.mark.slow
 def test_denoising_takes_noise_away() -> None:
     model = ImageAutoencoder.fit(TRAIN, "denoising", run=RUN, epochs=25, level=0.3, **SMALL)
     found = model.evaluate(TEST, noise=0.3)

@@ -61,6 +61,7 @@ def test_it_is_what_fit_does_when_no_model_is_named_and_it_tells_of_everything_i
     assert Recommender.load(tmp_path / "auto.bundle").recommend([[80, 90, 100, 110]], k=4) == [answer]
 
 
+@pytest.mark.slow
 def test_the_same_seed_gives_the_same_answers() -> None:
     first, second = fitted(), fitted()
     assert first.recommend([[0, 10]]) == second.recommend([[0, 10]])
@@ -169,6 +170,7 @@ def test_it_begins_at_the_scale_of_the_data() -> None:
     assert initial_settings(data) == LinearSettings(float(round(2 * data.nnz / len(data.items))), 0.5, 0.0)
 
 
+@pytest.mark.slow
 def test_devices_and_seeds_reach_the_candidates() -> None:
     one, other = fitted(run=Run(device="cpu", precision="fp32", seed=1)), fitted()
     assert one.facts["seed"] == 1

@@ -74,6 +74,7 @@ def fitted(make: Any, deep: dict[str, Any]) -> dict[str, Any]:
     return record
 
 
+@pytest.mark.slow
 def test_it_follows_the_network_where_only_a_network_can_answer() -> None:
     found = fitted(either_or, DEEP)
     assert found["mult_dae alone"] > 2 * found["edlae alone"]

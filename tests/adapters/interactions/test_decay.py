@@ -188,6 +188,7 @@ def test_popularity_of_the_last_days() -> None:
         Recommender.fit(read(rows(), time="", ordered=True), "popularity", recent="7d", validation=0.0, run=RUN)
 
 
+@pytest.mark.slow
 def test_auto_tries_half_lives_and_says_what_they_were_worth(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(search, "networks", lambda *_, **__: [])
     one = Recommender.fit(drifting(), validation=0.3, metric="ndcg@10", run=RUN)
