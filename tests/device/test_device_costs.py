@@ -16,7 +16,7 @@ BUILDERS = (
     *(("recommender", name) for name in ("sampled", "sparse", "vanilla", "variational")),
     *ALL,
 )
-QUICK = (("recommender", "sampled"), ("text", "transformer"))
+QUICK = (("text", "transformer"),)
 
 
 @pytest.mark.parametrize(

@@ -48,7 +48,7 @@ def test_an_operation_without_a_fixed_order_is_refused(pretend: Server) -> None:
 
 @pytest.mark.parametrize(
     "builder",
-    ["mult-dae", *(pytest.param(name, marks=slow) for name in ("blend", "elsa", "rec-vae"))],
+    [pytest.param(name, marks=slow) for name in ("blend", "elsa", "mult-dae", "rec-vae")],
 )
 def test_recommenders_on_a_device_like_mps(pretend_mps: Server, builder: str) -> None:
     found = pretend_mps("recommenders", "check", builder)

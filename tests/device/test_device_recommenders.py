@@ -6,7 +6,7 @@ from device_cases import recommenders
 from device_cases.comparing import EQUAL
 from device_cases.server import Server
 
-QUICK = ("blend", "mult-vae")
+QUICK = ("mult-vae",)
 
 
 @pytest.mark.parametrize(
