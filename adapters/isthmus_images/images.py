@@ -60,8 +60,7 @@ class Images:
 
         Pictures of more than 8 bits (12 or 16 bits, 32-bit integers, floats in files), arrays of uint16, and arrays of
         other integers outside 0 to 255 are scaled by their range: the smallest value of all that are read becomes
-            black,
-        the largest white. Other files in a folder are listed in ``skipped`` and in the log.
+        black, the largest white. Other files in a folder are listed in ``skipped`` and in the log.
 
         Args:
             source: a folder of pictures, flat or nested; a picture; a ``.npy``, ``.npz`` or IDX file, optionally

@@ -78,13 +78,14 @@ class InteractionStore:
         and some hundred MB.
 
         The result is that of ``Interactions.read`` on all rows at once. If reading files is interrupted, the same call
-        continues after the last file that was read; until then the data are kept in ``OUT.unfinished``.
+        continues after the last file whose rows were written down, which happens every 16 million rows; until then the
+        data are kept in ``OUT.unfinished``.
 
         Args:
             source: a file that ``Interactions.read`` accepts, a folder of files, a pattern such as
                 ``events/*.parquet``, an address such as ``s3://bucket/events/*.parquet`` (read by DuckDB), a list of
                 these, or a table: any object with the Arrow PyCapsule interface, such as a relation of DuckDB. None
-                    with a query.
+                with a query.
             out: path of the store, which must not exist.
             query: statements in DuckDB's SQL, the last of which returns the rows: joins and filters of files, Parquet
                 in S3, tables of Postgres, with the user's own credentials.
