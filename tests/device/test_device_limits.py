@@ -55,6 +55,7 @@ def test_recommenders_on_a_device_like_mps(pretend_mps: Server, builder: str) ->
     assert {verb: answer for verb, answer in found.items() if answer != EQUAL} == {}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("domain", "builder"),
     [

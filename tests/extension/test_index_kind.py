@@ -214,6 +214,7 @@ def timed(monkeypatch: pytest.MonkeyPatch, fast: str) -> None:
     monkeypatch.setattr(HeldOutQueries, "throughput", throughput)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("known")
 def test_it_is_tried_beside_the_others_and_chosen_by_its_measured_recall(monkeypatch: pytest.MonkeyPatch) -> None:
     assert isinstance(KIND, IndexKind)

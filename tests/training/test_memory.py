@@ -34,6 +34,7 @@ print(json.dumps([outside, inside, kept, resident() - start]))
 """
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(process._glibc() is None, reason="the C library is not glibc")
 def test_freed_tables_keep_their_pages_while_inside_and_give_them_back():
     """In a process of its own: what an allocator does depends on all that was allocated before."""

@@ -80,6 +80,7 @@ def test_where_everything_fails_the_reason_is_told(monkeypatch: pytest.MonkeyPat
         fitted()
 
 
+@pytest.mark.slow
 def test_a_part_without_a_weight_is_not_in_the_blend(monkeypatch: pytest.MonkeyPatch) -> None:
     weighted(monkeypatch, {"rdlae": 0.0, "mult_vae": 1.0, "mult_dae": 2.0})
     recommender = fitted()
@@ -131,6 +132,7 @@ def test_without_time_nothing_is_solved_again() -> None:
     assert fitted(time_limit=1e-3).facts["fitted_on_everybody"] == []
 
 
+@pytest.mark.slow
 def test_the_whole_time_is_told() -> None:
     recommender = fitted()
     assert recommender.facts["seconds_in_all"] >= sum(line["seconds"] for line in recommender.facts["tried"])

@@ -123,6 +123,7 @@ def test_saved_loaded_and_asked_without_the_library(
         trained(name)
 
 
+@pytest.mark.slow
 def test_the_plugin_does_not_import_it() -> None:
     code = "import sys, isthmus_interactions.plugin; sys.exit('implicit' in sys.modules)"
     subprocess.run([sys.executable, "-c", code], check=True)

@@ -13,6 +13,7 @@ from isthmus_interactions import Recommender
 KINDS = ("vanilla", "variational", "denoising", "sparse", "contractive")
 
 
+@pytest.mark.slow
 def test_strangers_get_the_items_of_their_group(subtests: pytest.Subtests) -> None:
     for kind in KINDS:
         for group in range(GROUPS):

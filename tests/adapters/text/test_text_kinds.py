@@ -54,12 +54,14 @@ def test_saved_and_loaded(kind: str, tmp_path: Path) -> None:
     assert np.array_equal(again.encode(TEXTS[:5]), fitted(kind).encode(TEXTS[:5]))
 
 
+@pytest.mark.slow
 def test_sparse_codes_of_texts_use_few_units() -> None:
     codes = fitted("sparse").encode(TEXTS[:12])
     assert codes.shape == (12, 48)
     assert (codes != 0).sum(1).max() <= 6
 
 
+@pytest.mark.slow
 def test_variational_texts_are_drawn_and_their_statistics_settle() -> None:
     model = fitted("variational")
     assert len(model.sample(3, prior="standard")) == 3
