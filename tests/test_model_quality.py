@@ -50,6 +50,7 @@ def test_a_reconstruction_is_compared_with_the_mean():
     assert quality.unexplained(0.0, 0.0, "rows") is None
 
 
+@pytest.mark.slow
 def test_vectors_that_were_hardly_trained_are_reported_and_a_trained_model_is_not(rows):
     _, said = fit(VectorAutoencoder, rows, epochs=1, learning_rate=1e-9, code=2)
     assert any("no better than their mean" in text for text in said)

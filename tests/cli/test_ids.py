@@ -68,6 +68,7 @@ def test_a_file_holds_a_list_a_line(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     assert NUMBERS.lists(["@-"]) == [[7], [19]]
 
 
+@pytest.mark.slow
 def test_a_long_history_is_read_at_once() -> None:
     assert FILMS.lists([",".join(["Alien", LAMBS] * 2000)]) == [["Alien", LAMBS] * 2000]
 

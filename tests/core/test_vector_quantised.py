@@ -121,6 +121,7 @@ def test_the_first_words_come_from_the_data():
     assert torch.equal(other.eval()(hidden()).point, made.eval()(hidden()).point)
 
 
+@pytest.mark.slow
 def test_a_model_of_words_learns():
     """Rows around 6 centres: six words tell nearly all there is."""
     g = generator(4)

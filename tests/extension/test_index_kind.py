@@ -234,6 +234,7 @@ def test_it_is_tried_beside_the_others_and_chosen_by_its_measured_recall(monkeyp
     assert [trial["outcome"] for trial in few if trial["kind"] == "signs"] == ["not tried: too few vectors"]
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("known")
 def test_it_lives_as_every_index_does(tmp_path: Path) -> None:
     index = Index.build(numbers(3000, 12), kind="signs", target_recall=0.5)
@@ -297,6 +298,7 @@ def test_a_distribution_announces_a_kind(monkeypatch: pytest.MonkeyPatch) -> Non
         registry.find("other")
 
 
+@pytest.mark.slow
 def test_exact_search_imports_no_faiss() -> None:
     code = """
 import sys, torch

@@ -126,6 +126,7 @@ def test_the_shared_keywords_are_its_own(offered) -> None:
         checked("wae-mmd", offered, {"hiden": 3})
 
 
+@pytest.mark.slow
 def test_it_is_trained_saved_and_loaded(offered, tmp_path: Path) -> None:
     model, settings = fitted(offered)
     plain, _ = fitted(offered, weight=0.0)

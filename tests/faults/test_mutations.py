@@ -26,6 +26,7 @@ def test_no_mutation_ends_in_anything_but_an_answer_or_a_typed_error(sort: str, 
     assert counted(found)["same"] > mutations / 100
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="children are forked")
 def test_what_dies_and_what_hangs_is_told_by_its_place():
     def work(number: int) -> dict[str, Any]:

@@ -122,6 +122,7 @@ def test_interactions(name: str, facts: dict[str, Any], options: dict[str, Any])
         assert read.items.held(26) == read.items.held("26") == 26
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("ratings", "titles"),
     [

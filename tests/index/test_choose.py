@@ -246,6 +246,7 @@ def test_kinds_that_come_close_are_timed_again_side_by_side(monkeypatch: pytest.
     assert "(900 queries/s)" in told["reason"]
 
 
+@pytest.mark.slow
 def test_axes_are_walked_only_where_a_few_hold_most(monkeypatch: pytest.MonkeyPatch):
     timed(monkeypatch, {"exact": 1.0})
     flat = numbers(600, 4) @ numbers(4, 40, seed=1)

@@ -97,6 +97,7 @@ def test_compacting_keeps_a_kind_that_still_finds_enough():
     assert told["trials"][-1]["outcome"] == "kept when compacted"
 
 
+@pytest.mark.slow
 def test_compacting_chooses_anew_where_the_kind_finds_too_little():
     index = Index.build(numbers(4000, 4), kind="ivf", target_recall=0.9, metric="l2")
     probes = index.info()["settings"]["probes"]

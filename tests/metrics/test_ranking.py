@@ -74,6 +74,7 @@ def test_metrics_by_hand():
     assert METRICS["recall_capped"](judged, 2).item() == pytest.approx(1 / 2)
 
 
+@pytest.mark.slow
 @given(case=answers(), counts=st.lists(st.integers(0, 6), min_size=12, max_size=12))
 @settings(max_examples=100, deadline=None)
 def test_novelty_and_coverage_equal_the_naive_reference(case: tuple, counts: list[int]):

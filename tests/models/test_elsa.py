@@ -65,6 +65,7 @@ def least(x: Tensor, code: int) -> float:
     return min(found)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("code", [3, WIDTH])
 def test_training_comes_to_where_a_dense_optimiser_comes(
     code: int, dense: np.ndarray[Any, np.dtype[np.float32]]

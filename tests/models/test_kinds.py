@@ -86,6 +86,7 @@ def test_each_cell_learns(kind: str, signal: str) -> None:
     assert all(torch.tensor(float(record["loss"])).isfinite() for record in records)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("kind", "signal"), CELLS)
 def test_each_cell_is_rebuilt_from_json_and_tensors(kind: str, signal: str) -> None:
     model, _ = fitted(kind, signal)

@@ -158,6 +158,7 @@ def run(contract: Kept, test: str, folder: Path) -> None:
     getattr(contract, test)(**({"tmp_path": folder} if "saved" in test else {}))
 
 
+@pytest.mark.slow
 def test_faults_are_found_by_the_test_that_names_them(tmp_path: Path) -> None:
     for test in {test for _, test in FAULTS}:
         run(Kept(), test, tmp_path / test)

@@ -102,6 +102,7 @@ def test_scores_may_be_taken_every_few_epochs():
     assert history.best_epoch == 2
 
 
+@pytest.mark.slow
 def test_annealing_does_not_depend_on_the_batch_size():
     """β at the end of each epoch is the same whether an epoch takes 3 steps or 40."""
 

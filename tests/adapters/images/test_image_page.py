@@ -21,6 +21,7 @@ GUIDE = PAGE.parents[1] / "guides" / "images.md"
 HEADINGS = {"fit": "fit images", "demo": "demo images"}
 
 
+@pytest.mark.slow
 def test_examples_run_and_print_what_the_page_shows(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -46,6 +46,7 @@ def fitted(data: Interactions | None = None, **options: Any) -> Recommender:
         return Recommender.fit(planted() if data is None else data, **{"run": run, "metric": "ndcg@5", **options})
 
 
+@pytest.mark.slow
 def test_it_is_what_fit_does_when_no_model_is_named_and_it_tells_of_everything_it_tried(tmp_path: Path) -> None:
     recommender = fitted()
     tried = recommender.facts["tried"]
@@ -115,6 +116,7 @@ class Interrupting(NoProgress):
             os.kill(os.getpid(), signal.SIGINT)
 
 
+@pytest.mark.slow
 def test_interrupted_it_keeps_the_best_so_far() -> None:
     recommender = fitted(run=replace(RUN, progress=Interrupting()))
     assert recommender.history.interrupted

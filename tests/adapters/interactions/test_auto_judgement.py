@@ -153,6 +153,7 @@ def slow(monkeypatch: pytest.MonkeyPatch, clock: Clock, kind: Any, seconds: floa
     monkeypatch.setattr(kind, "fit", fit)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("linear", "network"), [(1.0, 4.0), (2.0, 60.0), (20.0, 8.0), (30.0, 1e4)])
 def test_the_limit_is_kept_and_the_final_fit_is_not_lost(
     monkeypatch: pytest.MonkeyPatch, clock: Clock, linear: float, network: float
@@ -185,6 +186,7 @@ def test_a_network_without_time_for_its_first_epochs_is_not_begun(
 # --- what is told, and given folds ------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_what_is_expected_on_others_is_told_beside_the_best_score() -> None:
     with one_thread():
         made = Recommender.fit(planted(), run=RUN, metric="ndcg@5")

@@ -55,6 +55,7 @@ def test_what_had_no_time_for_an_epoch_is_told_of() -> None:
     assert line["ndcg@5"] is None
 
 
+@pytest.mark.slow
 def test_others_go_on_without_a_network_that_fails(monkeypatch: pytest.MonkeyPatch) -> None:
     built = search.built
 
@@ -102,6 +103,7 @@ class InterruptingAgain(NoProgress):
             os.kill(os.getpid(), signal.SIGINT)
 
 
+@pytest.mark.slow
 def test_ctrl_c_in_the_last_fit_ends_it_once_and_keeps_what_was_chosen(monkeypatch: pytest.MonkeyPatch) -> None:
     weighted(monkeypatch, {"rdlae": 1.0, "mult_vae": 1.0, "mult_dae": 1.0})
     recommender = fitted(run=replace(RUN, progress=InterruptingAgain()))

@@ -82,6 +82,7 @@ def test_it_follows_the_network_where_only_a_network_can_answer() -> None:
     assert found["share of mult_dae"] > 0.5
 
 
+@pytest.mark.slow
 def test_it_follows_the_linear_model_where_only_that_can_answer_and_says_that_the_other_has_no_share() -> None:
     found = fitted(twins, NARROW)
     assert found["edlae alone"] > 0.99
@@ -186,6 +187,7 @@ def test_saved_and_loaded_it_answers_the_same(tmp_path: Path) -> None:
     assert {"share of edlae", "share of edlae 3"} <= set(recommender.history.records[-1])
 
 
+@pytest.mark.slow
 def test_all_keywords_of_each_part_are_saved(tmp_path: Path) -> None:
     data = Interactions.from_csr(csr_array(twins(200, np.random.default_rng(1), pairs=30)[0]))
     small = {"model": "mult-dae", "settings": {"code": 8, "epochs": 1, "learning_rate": 1}}

@@ -166,6 +166,7 @@ def drifting() -> Interactions:
     return read(found)
 
 
+@pytest.mark.slow
 def test_auto_chooses_a_half_life_on_held_out_data() -> None:
     one = Recommender.fit(
         drifting(), "ease", decay="auto", validation=0.3, run=RUN, regularisation=20.0, metric="ndcg@10"

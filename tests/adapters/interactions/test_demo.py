@@ -22,6 +22,7 @@ def short(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.chdir(tmp_path)
 
 
+@pytest.mark.slow
 def test_it_compares_recommends_and_saves(short: None, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["demo", "--out", "b", "--json"]) == 0
     told = json.loads(capsys.readouterr().out)
@@ -42,6 +43,7 @@ def test_it_compares_recommends_and_saves(short: None, capsys: pytest.CaptureFix
     assert list(answer.ids) == [entry["id"] for entry in told["recommended"]]
 
 
+@pytest.mark.slow
 def test_its_page_tells_what_to_try_next(short: None, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["demo"]) == 0
     page, said = capsys.readouterr()
@@ -67,6 +69,7 @@ def test_what_is_in_its_way_stays(short: None, tmp_path: Path, capsys: pytest.Ca
     assert (tmp_path / "books.bundle").read_text() == "mine"
 
 
+@pytest.mark.slow
 def test_an_interruption_keeps_the_best_model(
     short: None, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

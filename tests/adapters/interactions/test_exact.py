@@ -157,6 +157,7 @@ def test_an_inverse_that_does_not_fit_the_model_is_damage(tmp_path: Path, monkey
             Recommender.load(tmp_path / str(number))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("model", ["elsa", "sparse_linear", "item_knn"])
 def test_other_models_are_fitted_anew_without_what_is_forgotten(model: str) -> None:
     with one_thread():

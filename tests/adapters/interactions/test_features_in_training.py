@@ -113,6 +113,7 @@ def test_parts_of_a_blend_receive_features(data: Interactions, features: ItemFea
     assert set(made.recommend([[0, GROUPS]], k=1)[0].ids) <= set(range(0, ITEMS, GROUPS))
 
 
+@pytest.mark.slow
 def test_auto_tries_features(data: Interactions, features: ItemFeatures, monkeypatch: pytest.MonkeyPatch) -> None:
     from isthmus_interactions.auto import search
 
@@ -164,6 +165,7 @@ def test_features_are_a_second_input_of_networks_in_training_alone(
     assert not torch.equal(before["readout.weight"], after["readout.weight"])
 
 
+@pytest.mark.slow
 def test_items_with_the_same_tag_get_rows_that_are_alike(data: Interactions, features: ItemFeatures) -> None:
     """Of an item that nobody has, a network knows only its tag."""
     lonely, alike = ITEMS - 1, np.flatnonzero(TAGS[:, (ITEMS - 1) % GROUPS])[:-1]

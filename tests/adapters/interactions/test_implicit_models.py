@@ -256,6 +256,7 @@ def test_the_score_is_taken_at_the_end_and_everybody_trains(subtests: pytest.Sub
             assert history.best_score > 0.5
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "settings"), [("als", {}), ("bpr", {"iterations": 60})])
 def test_books_are_ranked_better_than_by_popularity(name: str, settings: dict[str, Any]) -> None:
     """Readers who were never seen, on the bundled sample."""

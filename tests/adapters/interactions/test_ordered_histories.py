@@ -97,6 +97,7 @@ def fitted(data: Interactions) -> Recommender:
     return Recommender.fit(data, "popularity", validation=0.0, run=RUN)
 
 
+@pytest.mark.slow
 @reproducible
 @given(events, events, st.booleans())
 def test_an_update_is_one_reading_of_both(old: list[Event], new: list[Event], timed: bool) -> None:

@@ -300,6 +300,7 @@ def parsed(text: str) -> Tags:
     return tags
 
 
+@pytest.mark.slow
 def test_the_page_is_whole_needs_no_other_file_and_escapes_what_it_shows(tmp_path: Path) -> None:
     found = replace(reported(events()[1]), remarks=("<script>alert(1)</script>",))
     path = found.save(tmp_path / "report.html")

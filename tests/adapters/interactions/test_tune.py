@@ -249,6 +249,7 @@ def test_lengths_that_are_none(subtests: pytest.Subtests) -> None:
 # --- going on --------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("model", ["ease", "mult-dae"])
 def test_a_resumed_study_tries_what_it_would_have_tried(tmp_path: Path, model: str) -> None:
     options = {**QUICK, "trials": 9, **({"epochs": 2} if model == "mult-dae" else {})}

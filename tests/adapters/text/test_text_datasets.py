@@ -52,6 +52,7 @@ def test_ptb():
         assert texts[0] == texts[0].strip()
 
 
+@pytest.mark.slow
 @needs("multi30k-captions")
 def test_multi30k():
     for part, count in [("train", 145_000), ("val", 5_070), ("test_2016", 5_000)]:

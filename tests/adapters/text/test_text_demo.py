@@ -39,6 +39,7 @@ def quick(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(demo, "wordnet_examples", lambda: wordnet_examples().select(np.arange(300)))
 
 
+@pytest.mark.slow
 def test_the_demo_trains_writes_back_interpolates_and_finds(quick: None, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["demo", "text", "--json", "--out", "mine"]) == 0
     out, beside = capsys.readouterr()
@@ -101,6 +102,7 @@ def test_what_is_worth_something_carries_no_warning() -> None:
     assert len(demo._warnings(demo.WORTH, [{"ends": ends, "texts": ["a b", "c d", "a d"]}])) == 1
 
 
+@pytest.mark.slow
 def test_the_settings_of_the_demo_write_new_sentences_back_at_a_small_scale() -> None:
     """The model of the demo on sentences over a few words: those that it never saw come back."""
     words = [f"{a}{b}" for a in "bdfgklmnprst" for b in ("an", "eo", "il", "ur")]

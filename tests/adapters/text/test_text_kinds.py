@@ -72,6 +72,7 @@ def test_variational_texts_are_drawn_and_their_statistics_settle() -> None:
     np.testing.assert_allclose(spread, bottleneck.scale, rtol=0.02)
 
 
+@pytest.mark.slow
 def test_a_plain_model_cannot_be_drawn_from() -> None:
     with pytest.raises(SettingError, match="prior"):
         fitted("vanilla").sample(1, prior="standard")

@@ -31,6 +31,7 @@ def quick(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(demo, "SETTINGS", {"epochs": 3})
 
 
+@pytest.mark.slow
 def test_the_demo_detects_compresses_and_draws(quick: None, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["demo", "vectors", "--json"]) == 0
     told = json.loads(capsys.readouterr().out)
@@ -46,6 +47,7 @@ def test_the_demo_detects_compresses_and_draws(quick: None, capsys: pytest.Captu
     assert Detector.load(told["path"]).anomaly_scores(data.rows).shape == (569,)
 
 
+@pytest.mark.slow
 def test_the_page_names_what_to_do_next(quick: None, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["demo", "vectors", "--out", "mine", "--picture", "my.png"]) == 0
     shown = capsys.readouterr()

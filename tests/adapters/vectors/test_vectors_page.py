@@ -19,6 +19,7 @@ PAGE = Path(__file__).parents[3] / "docs" / "commands" / "vectors.md"
 HEADINGS = {"fit": "fit vectors", "demo": "demo vectors"}
 
 
+@pytest.mark.slow
 def test_examples_run_and_print_what_the_page_shows(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
