@@ -12,7 +12,6 @@ from torch import Tensor, nn
 from isthmus import onnx, plugins
 from isthmus.batch import Values
 from isthmus.core.autoencoder import Autoencoder
-from isthmus.disk import new_folder
 from isthmus.fitted import FittedAutoencoder
 from isthmus_images.adapter import ImageAdapter
 
@@ -44,9 +43,7 @@ def export(fitted: FittedAutoencoder[ImageAdapter], folder: str | Path) -> Path:
         {"model": plugins.command_name(fitted.builder)},
         {"rows": 2},
     )
-    with new_folder(folder) as scratch:
-        onnx.write(graph, scratch)
-    return Path(folder)
+    return onnx.write_new(graph, folder)
 
 
 class _Codes(nn.Module):

@@ -41,18 +41,22 @@ def offer(model: ImageAutoencoder) -> Offer:
     """What an image autoencoder offers over HTTP and to agents."""
     answers = ImageAnswers(model)
     about = {**facts(model), "size": list(model.adapter.size), "channels": model.adapter.signal.channels}
-    blank = np.zeros((1, *model.adapter.size, *([3] if model.adapter.signal.channels == 3 else [])), np.float32)
+    blank = np.zeros((1, *_shape(model)), np.float32)
     warm = quietly(lambda: model.search(blank, 1) if model.fitted.gallery else model.denoise(blank))
     return Offer(_actions(answers) + drawn(model), about, warm, PAGE, lambda count, seed: _trial(model, count, seed))
 
 
 def _trial(model: ImageAutoencoder, count: int, seed: int) -> tuple[str, list[Document]]:
     """Pictures of noise, in the size of the model."""
-    shape = (*model.adapter.size, *([3] if model.adapter.signal.channels == 3 else []))
-    noise = np.random.default_rng(seed).random((count, *shape), dtype=np.float32)
+    noise = np.random.default_rng(seed).random((count, *_shape(model)), dtype=np.float32)
     action = "embeddings" if model.fitted.has_codes else "denoise"
     field = "input" if action == "embeddings" else "images"
     return action, [{field: [url]} for url in data_urls(noise)]
+
+
+def _shape(model: ImageAutoencoder) -> tuple[int, ...]:
+    """The shape of a picture as an array."""
+    return *model.adapter.size, *([3] if model.adapter.signal.channels == 3 else [])
 
 
 def _actions(answers: ImageAnswers) -> tuple[Action, ...]:
@@ -60,14 +64,14 @@ def _actions(answers: ImageAnswers) -> tuple[Action, ...]:
     found = [Action("denoise", "Images without noise.", Denoise, answers.denoise)]
     if model.fitted.has_codes:
         found += [
-            Action("embeddings", "Vectors of images.", Embed, answers.embed, answers.embed_together, any_alike),
+            Action.batched("embeddings", "Vectors of images.", Embed, answers.embed, any_alike),
             Action("reconstruct", "Images, encoded and drawn again.", Reconstruct, answers.reconstruct),
             Action("interpolate", "Images between two images.", Interpolate, answers.interpolate),
             Action("sample", "New images.", SampleImages, answers.sample),
         ]
         if model.fitted.gallery is not None:
             about = "The images of the training data that are nearest to an image."
-            found.insert(0, Action("search", about, Search, answers.search, answers.search_together, by_search))
+            found.insert(0, Action.batched("search", about, Search, answers.search, by_search))
         if model.fitted.anomaly_scorer is not None:
             about = "How unusual images are, and which of them are anomalies."
             found.append(Action("anomalies", about, Anomalies, answers.anomalies))
@@ -84,22 +88,14 @@ class ImageAnswers:
     def __init__(self, model: ImageAutoencoder) -> None:
         self.model = model
 
-    def embed(self, request: Embed) -> Document:
-        """Codes of images."""
-        return self.embed_together([request])[0]
-
-    def embed_together(self, requests: Sequence[Embed]) -> list[Document]:
+    def embed(self, requests: Sequence[Embed]) -> list[Document]:
         """Codes of the images of several requests."""
         given = [[one.input] if isinstance(one.input, str) else list(one.input) for one in requests]
         codes = self.model.encode([picture for own in given for picture in pictures_of(own)])
         rows = split(codes, list(map(len, given)))
         return [embedded(own, one, 0) for one, own in zip(requests, rows, strict=True)]
 
-    def search(self, request: Search) -> Document:
-        """The images that are nearest."""
-        return self.search_together([request])[0]
-
-    def search_together(self, requests: Sequence[Search]) -> list[Document]:
+    def search(self, requests: Sequence[Search]) -> list[Document]:
         """The images that are nearest to those of several requests with the same ``k``."""
         given = [pictures_of(one.images) for one in requests]
         asked = [picture for own in given for picture in own]

@@ -50,7 +50,7 @@ def store(
     try:
         made = InteractionStore.create(files or None, out, query=_sql(query), told=status, **told)
     except KeyboardInterrupt:
-        status("the same command goes on after the last file that was read")
+        status("the same command goes on after the last file whose rows were written down")
         raise
     emit(_document(made), as_json, lambda: _page(made))
 

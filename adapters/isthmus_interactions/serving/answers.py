@@ -50,10 +50,6 @@ class RecommenderAnswers:
 
     # --- recommend ---------------------------------------------------------------------------------------------------
 
-    def recommend(self, request: Recommend) -> Document:
-        """The best items for one person."""
-        return self.recommend_together([request])[0]
-
     @staticmethod
     def recommended_alike(request: Recommend) -> Hashable:
         """What requests must have in common to be answered together."""
@@ -62,7 +58,7 @@ class RecommenderAnswers:
         how = request.k, request.exclude_seen, request.diversity, request.calibrated
         return request.user is None, timed, filters, how
 
-    def recommend_together(self, requests: Sequence[Recommend]) -> list[Document]:
+    def recommend(self, requests: Sequence[Recommend]) -> list[Document]:
         """The best items for several people; the requests agree in ``recommended_alike``."""
         first = requests[0]
         if any(one.explain and one.k > MOST_EXPLAINED for one in requests):
@@ -114,16 +110,12 @@ class RecommenderAnswers:
         """The contribution of each item of a history to the score of an item."""
         return _listed(self._explained(request, self._id(request.item), request.k))
 
-    def similar(self, request: Similar) -> Document:
-        """The items most similar to an item."""
-        return self.similar_together([request])[0]
-
     @staticmethod
     def similar_alike(request: Similar) -> Hashable:
         """What requests must have in common to be answered together."""
         return request.k
 
-    def similar_together(self, requests: Sequence[Similar]) -> list[Document]:
+    def similar(self, requests: Sequence[Similar]) -> list[Document]:
         """The items most similar to each of several items; the requests have the same ``k``."""
         answers = self._recommender.similar_items([self._id(one.item) for one in requests], requests[0].k)
         return [_listed(answer) for answer in answers]

@@ -49,22 +49,16 @@ def _histories(recommender: Recommender, count: int, seed: int) -> list[Document
 
 def _actions(answers: RecommenderAnswers) -> tuple[Action, ...]:
     return (
-        Action(
+        Action.batched(
             "recommend",
             "The best items for a person, who need not be in the training data: by a history of ids or titles, or by a "
             "user id.",
             Recommend,
             answers.recommend,
-            answers.recommend_together,
             answers.recommended_alike,
         ),
-        Action(
-            "similar",
-            "The items most similar to an item.",
-            Similar,
-            answers.similar,
-            answers.similar_together,
-            answers.similar_alike,
+        Action.batched(
+            "similar", "The items most similar to an item.", Similar, answers.similar, answers.similar_alike
         ),
         Action("score", "The scores of given items for a person, to re-rank them.", Score, answers.score),
         Action(
@@ -129,4 +123,4 @@ def _warm(answers: RecommenderAnswers) -> None:
     found = answers.find(Find(k=1))["items"]
     # What this model cannot answer is told to whoever asks.
     with contextlib.suppress(IsthmusError):
-        answers.recommend(Recommend(history=[one["id"] for one in found], k=10, explain=True))
+        answers.recommend([Recommend(history=[one["id"] for one in found], k=10, explain=True)])

@@ -39,7 +39,7 @@ PAGE = Path(__file__).with_name("page.js")
 def offer(model: TextAutoencoder) -> Offer:
     """What a text autoencoder offers over HTTP and to agents."""
     answers = TextAnswers(model)
-    warm = quietly(lambda: answers.search(Search(text="a", k=1)) if model.fitted.gallery else model.encode(["a"]))
+    warm = quietly(lambda: answers.search([Search(text="a", k=1)]) if model.fitted.gallery else model.encode(["a"]))
     about = {**facts(model), "longest": model.adapter.input.max_length}
     return Offer(_actions(answers) + drawn(model), about, warm, PAGE, lambda count, seed: _trial(model, count, seed))
 
@@ -57,13 +57,8 @@ def _trial(model: TextAutoencoder, count: int, seed: int) -> tuple[str, list[Doc
 
 def _actions(answers: TextAnswers) -> tuple[Action, ...]:
     found = [
-        Action(
-            "embeddings",
-            "Vectors of texts, as OpenAI's interface has them.",
-            Embed,
-            answers.embed,
-            answers.embed_together,
-            any_alike,
+        Action.batched(
+            "embeddings", "Vectors of texts, as OpenAI's interface has them.", Embed, answers.embed, any_alike
         ),
         Action("reconstruct", "Texts, encoded and written back.", Reconstruct, answers.reconstruct),
         Action("decode", "Texts of vectors.", Decode, answers.decode),
@@ -72,10 +67,10 @@ def _actions(answers: TextAnswers) -> tuple[Action, ...]:
     ]
     if answers.model.fitted.gallery is not None:
         about = "The texts of the training data that are nearest to a text."
-        found.insert(0, Action("search", about, Search, answers.search, answers.search_together, by_search))
+        found.insert(0, Action.batched("search", about, Search, answers.search, by_search))
     if answers.model.fitted.anomaly_scorer is not None:
         about = "How unusual texts are, and which of them are anomalies."
-        found.append(Action("anomalies", about, Anomalies, answers.anomalies, answers.anomalies_together, any_alike))
+        found.append(Action.batched("anomalies", about, Anomalies, answers.anomalies, any_alike))
     return tuple(found)
 
 
@@ -89,22 +84,14 @@ class TextAnswers:
     def __init__(self, model: TextAutoencoder) -> None:
         self.model = model
 
-    def embed(self, request: Embed) -> Document:
-        """Codes of texts."""
-        return self.embed_together([request])[0]
-
-    def embed_together(self, requests: Sequence[Embed]) -> list[Document]:
+    def embed(self, requests: Sequence[Embed]) -> list[Document]:
         """Codes of the texts of several requests."""
         texts = [self._texts(one) for one in requests]
         counts = [sum(map(len, self.model.adapter.input.tokenizer.encode(own))) for own in texts]
         codes = split(self.model.encode([text for own in texts for text in own]), list(map(len, texts)))
         return [embedded(own, one, tokens) for one, own, tokens in zip(requests, codes, counts, strict=True)]
 
-    def search(self, request: Search) -> Document:
-        """The texts that are nearest."""
-        return self.search_together([request])[0]
-
-    def search_together(self, requests: Sequence[Search]) -> list[Document]:
+    def search(self, requests: Sequence[Search]) -> list[Document]:
         """The texts that are nearest to those of several requests with the same ``k``."""
         queries = [one.queries for one in requests]
         if not all(queries):
@@ -113,12 +100,8 @@ class TextAnswers:
         found = found_records(self.model.search(asked, requests[0].k, metric=requests[0].metric))
         return [{"answers": [{"found": one} for one in own]} for own in split(found, list(map(len, queries)))]
 
-    def anomalies(self, request: Anomalies) -> Document:
-        """How unusual texts are, in nats per token."""
-        return scored(self.model, self.model.anomaly_scores(request.texts), self.model.anomaly_scorer.threshold)
-
-    def anomalies_together(self, requests: Sequence[Anomalies]) -> list[Document]:
-        """How unusual the texts of several requests are."""
+    def anomalies(self, requests: Sequence[Anomalies]) -> list[Document]:
+        """How unusual the texts of several requests are, in nats per token."""
         scores = self.model.anomaly_scores([text for one in requests for text in one.texts])
         threshold = self.model.anomaly_scorer.threshold
         parts = split(scores, [len(one.texts) for one in requests])

@@ -12,7 +12,6 @@ from torch import Tensor, nn
 from isthmus import onnx, plugins
 from isthmus.batch import Values
 from isthmus.core.autoencoder import Autoencoder
-from isthmus.disk import new_folder
 from isthmus.fitted import FittedAutoencoder
 from isthmus.onnx.bags import AXES, LEAST, padded, some_bags
 from isthmus_vectors.adapter import VectorAdapter
@@ -46,9 +45,7 @@ def export(fitted: FittedAutoencoder[VectorAdapter], folder: str | Path) -> Path
         drawn = [torch.randn(rows, scaling.width, generator=chance).double() * 3 for rows in (3, 1, 5)]
         dense = [{"rows": one * spread + centre} for one in drawn]
         graph = onnx.Graph(_Codes(inner, scaling), dense, {"rows": {0: "rows"}}, ("codes",), about, {"rows": 2})
-    with new_folder(folder) as scratch:
-        onnx.write(graph, scratch)
-    return Path(folder)
+    return onnx.write_new(graph, folder)
 
 
 class _Scaled(nn.Module):

@@ -14,8 +14,7 @@ from isthmus.actions.action import Document
 from isthmus.errors import InputError
 from isthmus.plugins import command_name
 from isthmus.serve.autoencoders import (
-    Course,
-    any_alike,
+    course,
     drawn,
     embedded,
     facts,
@@ -46,7 +45,7 @@ def offer(model: Any) -> Offer:
 def _of_autoencoder(model: VectorAutoencoder) -> Offer:
     answers = VectorAnswers(model)
     found = [
-        Action("embeddings", "Codes of rows of numbers.", Embed, answers.embed, None, any_alike),
+        Action("embeddings", "Codes of rows of numbers.", Embed, answers.embed),
         Action("reconstruct", "Rows, encoded and decoded again.", Reconstruct, answers.reconstruct),
     ]
     if model.fitted.gallery is not None:
@@ -82,7 +81,7 @@ def _of_detector(model: Detector) -> Offer:
                 Anomalies,
                 VectorAnswers(model).anomalies,
             ),
-            Action("course", "How the training went.", Course, lambda _: _course(model), as_tool=False),
+            course(model),
         ),
         about,
         quietly(lambda: model.anomaly_scores(np.zeros((1, width)))),
@@ -100,7 +99,7 @@ def _of_compressor(model: Compressor) -> Offer:
     return Offer(
         (
             Action("encode", "Vectors in a few bytes each, in base64.", Encode, encode),
-            Action("course", "How the training went.", Course, lambda _: _course(model), as_tool=False),
+            course(model),
         ),
         about,
         page=PAGE,
@@ -152,7 +151,3 @@ class VectorAnswers:
 
 def _columns(names: tuple[str, ...] | None, width: int) -> dict[str, Any]:
     return {"columns": None if names is None else list(names), "width": width}
-
-
-def _course(model: Any) -> Document:
-    return {**model.history.to_json(), "tried": []}

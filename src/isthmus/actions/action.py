@@ -41,6 +41,22 @@ class Action:
     alike: Callable[[Any], Hashable] = _each_alone
     as_tool: bool = True
 
+    @classmethod
+    def batched(
+        cls,
+        name: str,
+        about: str,
+        request: type[Any],
+        together: Callable[[Sequence[Any]], list[Document]],
+        alike: Callable[[Any], Hashable],
+    ) -> Action:
+        """An action that answers one request as it answers several.
+
+        Args:
+            name, about, request, together, alike: as the attributes.
+        """
+        return cls(name, about, request, lambda one: together([one])[0], together, alike)
+
 
 @brief
 @dataclass(frozen=True)

@@ -21,7 +21,6 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 
 from isthmus.bundle.tensors import load_state, own_tensors
@@ -29,8 +28,8 @@ from isthmus.core.placement import cut_tables
 from isthmus.disk import remove, replaced, sweep_folder
 from isthmus.distributed import parts
 from isthmus.distributed.talk import Talk
-from isthmus.errors import BundleError, SettingError, TrainingError
-from isthmus.training.checkpoint import KEPT, PARTS, TrainingState
+from isthmus.errors import BundleError, SettingError
+from isthmus.training.checkpoint import KEPT, PARTS, TrainingState, all_damaged, check_plan, not_empty, restore
 from isthmus.training.history import History
 
 TENSORS = "tensors"
@@ -61,11 +60,7 @@ class ShardStore:
             SettingError: it contains checkpoints of an earlier training.
         """
         if self._talk.by_leader(lambda: bool(self._checkpoints())):
-            raise SettingError(
-                f"{self.directory} contains checkpoints of an earlier training",
-                expected="an empty directory",
-                remedy="resume it (--resume), or use another directory",
-            )
+            raise not_empty(self.directory)
 
     def save(self, epoch: int, state: TrainingState, history: History) -> None:
         """Write a checkpoint; only the last two are kept.
@@ -95,7 +90,7 @@ class ShardStore:
             return 0, History()
         about = found["about"]
         tensors = parts.read(Path(found["folder"]) / TENSORS, about["tensors"], self._talk)
-        _restore(state, tensors)
+        restore(state, tensors)
         return int(about["epoch"]), History.from_json(about["history"])
 
     def keep_best(self, epoch: int, tensors: Mapping[str, Tensor]) -> None:
@@ -170,15 +165,10 @@ class ShardStore:
             except (OSError, *DAMAGE) as error:
                 logger.warning("checkpoint %s is damaged: %s", folder.name, error)
                 continue
-            if about["plan"] != plan:
-                raise SettingError(
-                    f"{folder} belongs to another training",
-                    expected=f"the same data, seed and plan: {plan}",
-                    remedy="use the settings it was started with, or another directory",
-                )
+            check_plan(folder, about, plan)
             return {"folder": str(folder), "about": about}
         if found:
-            raise TrainingError(f"all checkpoints in {self.directory} are damaged", remedy="start again without resume")
+            raise all_damaged(self.directory)
         return None
 
     def _forget(self, best: int | None) -> None:
@@ -202,19 +192,3 @@ class ShardStore:
 
 def _trains(state: TrainingState, name: str) -> bool:
     return name in dict(state.model.named_parameters(remove_duplicate=False))
-
-
-def _restore(state: TrainingState, tensors: Mapping[str, Tensor]) -> None:
-    sorted_out: dict[str, dict[str, Tensor]] = {"model": {}, "optimizer": {}, "generator": {}}
-    for name, tensor in tensors.items():
-        kind, rest = name.split(".", 1)
-        sorted_out[kind][rest] = tensor
-    load_state(state.model, sorted_out["model"])
-    moments: dict[int, dict[str, Tensor]] = {}
-    for name, tensor in sorted_out["optimizer"].items():
-        index, key = name.split(".", 1)
-        moments.setdefault(int(index), {})[key] = tensor
-    whole: dict[str, Any] = state.optimizer.state_dict()
-    state.optimizer.load_state_dict({"state": moments, "param_groups": whole["param_groups"]})
-    for name, generator in state.generators.items():
-        generator.set_state(sorted_out["generator"][name].to(torch.uint8))

@@ -4,6 +4,6 @@ Importing this package imports none of the libraries of the extra ``onnx``.
 """
 
 from isthmus.onnx.graph import MODEL as MODEL
-from isthmus.onnx.graph import Graph, write
+from isthmus.onnx.graph import Graph, write, write_new
 
-__all__ = ["Graph", "write"]
+__all__ = ["Graph", "write", "write_new"]

@@ -15,6 +15,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from isthmus.disk import new_folder
 from isthmus.errors import MissingLibraryError, SettingError
 from isthmus.reprs import brief, one_line
 
@@ -83,6 +84,25 @@ def write(graph: Graph, folder: Path) -> Path:
             ) from error
         check(graph, place)
     return place
+
+
+def write_new(graph: Graph, folder: str | Path) -> Path:
+    """Write ``model.onnx`` into a new folder, see ``write``.
+
+    Args:
+        graph: what is written.
+        folder: must not exist; it is not left behind where the graph cannot be written.
+
+    Returns:
+        The folder.
+
+    Raises:
+        InputError: the folder exists.
+        MissingLibraryError, SettingError: as ``write`` raises them.
+    """
+    with new_folder(folder) as scratch:
+        write(graph, scratch)
+    return Path(folder)
 
 
 def check(graph: Graph, path: Path) -> None:

@@ -133,15 +133,19 @@ def any_alike(_: Request) -> Hashable:
 
 def drawn(face: AutoencoderFace[Any, Any, Any]) -> tuple[Action, ...]:
     """The actions that only the page asks for: the course of the training, and a map of codes if there are any."""
-    course = Action(
-        "course", "How the training went.", Course, lambda _: face.history.to_json() | {"tried": []}, as_tool=False
-    )
     gallery = face.fitted.gallery
     if gallery is None or len(gallery) < 2 or not face.fitted.has_codes:
-        return (course,)
+        return (course(face),)
     return (
         Action("map", "Codes in the plane.", Points, lambda request: _points(gallery, request.most), as_tool=False),
-        course,
+        course(face),
+    )
+
+
+def course(face: Any) -> Action:
+    """The action that tells the course of the training of a face."""
+    return Action(
+        "course", "How the training went.", Course, lambda _: face.history.to_json() | {"tried": []}, as_tool=False
     )
 
 

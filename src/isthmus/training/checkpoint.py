@@ -97,11 +97,7 @@ class CheckpointStore:
             SettingError: it contains checkpoints of an earlier training.
         """
         if self._checkpoints():
-            raise SettingError(
-                f"{self.directory} contains checkpoints of an earlier training",
-                expected="an empty directory",
-                remedy="resume it (--resume), or use another directory",
-            )
+            raise not_empty(self.directory)
 
     def save(self, epoch: int, state: TrainingState, history: History) -> None:
         """Write a checkpoint, completely or not at all; only the last two are kept.
@@ -152,16 +148,16 @@ class CheckpointStore:
             except DAMAGE as error:
                 logger.warning("checkpoint %s is damaged: %s", directory.name, error)
                 continue
-            _check_plan(directory, saved.manifest.settings, state.plan)
+            check_plan(directory, saved.manifest.settings, state.plan)
             try:
-                _restore(state, saved.tensors)
+                restore(state, saved.tensors)
             except DAMAGE as error:
                 # Values that were already loaded are replaced by an earlier checkpoint, or never used.
                 logger.warning("checkpoint %s does not fit this training: %s", directory.name, error)
                 continue
             return epoch, history
         if found:
-            raise TrainingError(f"all checkpoints in {self.directory} are damaged", remedy="start again without resume")
+            raise all_damaged(self.directory)
         return 0, History()
 
     def keep_best(self, epoch: int, tensors: Mapping[str, Tensor]) -> None:
@@ -271,7 +267,7 @@ def _tensors(state: TrainingState) -> dict[str, Tensor]:
     return tensors | {f"generator.{name}": g.get_state() for name, g in state.generators.items()}
 
 
-def _restore(training: TrainingState, tensors: Mapping[str, Tensor]) -> None:
+def restore(training: TrainingState, tensors: Mapping[str, Tensor]) -> None:
     """Load the tensors of a checkpoint into a training.
 
     Raises:
@@ -314,7 +310,31 @@ def _check_moments(optimizer: torch.optim.Optimizer, moments: Mapping[int, Mappi
                 )
 
 
-def _check_plan(directory: Path, settings: Mapping[str, Any], plan: str) -> None:
+def not_empty(directory: Path) -> SettingError:
+    """The error for a directory that a training which does not resume may not write to."""
+    return SettingError(
+        f"{directory} contains checkpoints of an earlier training",
+        expected="an empty directory",
+        remedy="resume it (--resume), or use another directory",
+    )
+
+
+def all_damaged(directory: Path) -> TrainingError:
+    """The error for a directory without an undamaged checkpoint."""
+    return TrainingError(f"all checkpoints in {directory} are damaged", remedy="start again without resume")
+
+
+def check_plan(directory: Path, settings: Mapping[str, Any], plan: str) -> None:
+    """Check that a checkpoint belongs to a training.
+
+    Args:
+        directory: the checkpoint.
+        settings: what was saved with it.
+        plan: of the training.
+
+    Raises:
+        SettingError: it was written for another plan.
+    """
     if settings.get("plan") != plan:
         raise SettingError(
             f"{directory} belongs to another training",
