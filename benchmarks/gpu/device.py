@@ -78,7 +78,7 @@ def roofline(items: int, each: int, device: torch.device, repeats: int) -> dict[
 
 def step(results: Results, device: torch.device, items: int, each: int, repeats: int) -> None:
     """One step as the trainer takes it, on a batch that is on the device."""
-    recipe = mult_vae(Bag(items), generator=Run().generator(), hidden=HIDDEN, code=CODE)
+    recipe = mult_vae(Bag(items), generator=Run().generator(), hidden=HIDDEN, code=CODE, published=True)
     model, run = recipe.model.to(device).train(), Run(device=str(device))
     optimizer, noise = adam(model, recipe.plan), run.generator(device, 2)
     drawn = people(items, each, 1)[0].inputs

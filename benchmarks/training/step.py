@@ -67,7 +67,7 @@ class Ours:
     """The library as the trainer uses it."""
 
     def __init__(self, items: int, precision: str = "auto") -> None:
-        recipe = mult_vae(Bag(items), generator=Run().generator(), hidden=HIDDEN, code=CODE)
+        recipe = mult_vae(Bag(items), generator=Run().generator(), hidden=HIDDEN, code=CODE, published=True)
         self.model, self.run = recipe.model, Run(precision=precision)
         self.optimizer = adam(self.model, recipe.plan)
         self.noise = Run().generator(stream=2)
