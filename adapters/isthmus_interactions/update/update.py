@@ -128,9 +128,8 @@ def _facts(old: FittedRecommender, made: _Updated, report: Mapping[str, Any]) ->
     """Facts of the updated model. The candidates and the time limit of the model selection stay, because no model was
     selected again. The library that trained the weights and the models trained on all users are updated."""
     facts = {name: fact for name, fact in old.facts.items() if name not in OUTDATED} | dict(made.fitted.facts)
-    if fit.EVERYBODY in old.facts:
-        facts[fit.EVERYBODY] = list(made.everybody)
-    return facts | {"updates": [*old.facts.get("updates", []), dict(report)]}
+    updates = [*old.facts.get("updates", []), dict(report)]
+    return facts | {fit.EVERYBODY: list(made.everybody), "updates": updates}
 
 
 def _check(old: FittedRecommender, epochs: int | None, validation: float) -> None:
