@@ -21,7 +21,7 @@ from torch.autograd.function import once_differentiable
 
 from isthmus.batch import Bags
 from isthmus.core.ops.bags import transposed_sums, weighted_sums
-from isthmus.core.ops.softmax import multiplied
+from isthmus.core.ops.softmax import multiplied, over_columns
 from isthmus.core.placement import AllRows, Rows
 
 ENTRIES = 16384
@@ -90,7 +90,7 @@ class _Sampled(torch.autograd.Function):
         _leave_out(others, drawn.places, targets)
         peak = drawn.all_rows.largest(_peak(others).scatter_reduce(0, rows, own, "amax"))
         own_exps, other_exps = (own - peak[rows]).exp(), others.sub_(peak).exp_()
-        total = other_exps.sum(0).index_add_(0, rows, own_exps)
+        total = over_columns(other_exps, Tensor.sum).index_add_(0, rows, own_exps)
         positive = totals.new_zeros(len(totals)).index_add_(0, rows, targets.weights * own)
         total, positive = drawn.all_rows.added(torch.stack([total, positive]))
         ctx.targets, ctx.drawn, ctx.product, ctx.other_exps = targets, drawn, product, other_exps.to(product)
@@ -121,7 +121,7 @@ class _Sampled(torch.autograd.Function):
 
 def _peak(logits: Tensor) -> Tensor:
     """The maximum of each column of logits [drawn, batch]; −∞ if nothing was drawn."""
-    return logits.amax(0) if len(logits) else logits.new_full(logits.shape[1:], -torch.inf)
+    return over_columns(logits, Tensor.amax) if len(logits) else logits.new_full(logits.shape[1:], -torch.inf)
 
 
 def _entry_logits(decoded: Tensor, weight: Tensor, targets: Bags) -> Tensor:

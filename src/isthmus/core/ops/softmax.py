@@ -20,6 +20,7 @@ fast on a CPU as in the other layout, and the product of the forward pass is as 
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -36,6 +37,9 @@ KEEP_BYTES = 512 << 20
 
 CHUNK_BYTES = {"cpu": 16 << 20, "cuda": 256 << 20}
 """Size of the logits of one chunk in fp32: it fits in the cache of a CPU, and fills a CUDA device."""
+
+BLOCK = 16
+"""Columns that are added up in one go on a CPU."""
 
 LOWEST = -80.0
 """Lower bound of exponents: exp(-80) is negligible next to 1, and lower ones give denormal numbers, which are slow."""
@@ -128,7 +132,7 @@ class _Multinomial(torch.autograd.Function):
             logits, rows = _logits(product, weight[columns], bias[columns])
             places.add_to(positives, index, logits)
             chunk = _exponentials(logits, rows)
-            lses.append(chunk.exps.sum(0).log_().add_(chunk.peak))
+            lses.append(over_columns(chunk.exps, Tensor.sum).log_().add_(chunk.peak))
             if keep:
                 chunk.exps = chunk.exps.to(plan.product)
                 kept.chunks.append(chunk)
@@ -184,10 +188,20 @@ def multiplied(left: Float[Tensor, "rows inner"], right: Float[Tensor, "inner co
 
 def _exponentials(logits: Tensor, rows: Tensor) -> _Chunk:
     """The exponentials of a chunk; they overwrite the logits."""
-    peak = logits.amax(0)
+    peak = over_columns(logits, Tensor.amax)
     below = logits.sub_(peak)
     # Denormal numbers are only slow on a CPU.
     return _Chunk(rows, peak, (below.clamp_(min=LOWEST) if below.device.type == "cpu" else below).exp_())
+
+
+def over_columns(chunk: Float[Tensor, "columns batch"], reduced: Callable[[Tensor, int], Tensor]) -> Tensor:
+    """The sum or the maximum over all columns of a chunk. On a CPU it is that of blocks of columns first, so that every
+    thread reads what it has just written; otherwise this and the next operation wait for the cache of the other."""
+    whole = len(chunk) // BLOCK * BLOCK if chunk.device.type == "cpu" else 0
+    if not whole:
+        return reduced(chunk, 0)
+    blocks = reduced(chunk[:whole].view(-1, BLOCK, chunk.shape[1]), 1)
+    return reduced(blocks if whole == len(chunk) else torch.cat([blocks, chunk[whole:]]), 0)
 
 
 def _gradients(
