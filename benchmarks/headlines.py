@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from statistics import mean
 
-from benchmarks.harness import Line, kept, mark, markdown, newest
+from benchmarks.harness import Line, kept, mark, markdown, newest, processor_kind
 from benchmarks.images.tables import measured
 from benchmarks.recommendation.quality.tables import PUBLISHED, finals, released
 
@@ -52,7 +52,7 @@ def text() -> list[Row]:
     speed = _last(kept("text_speed"), part="tsdae")
     if speed is not None:
         ours, other = (speed["tokens_a_second"][speed[key]] for key in ("ours", "fastest_rival"))
-        data = "TSDAE from all-MiniLM-L6-v2; tokens per second, one core"
+        data = f"TSDAE from all-MiniLM-L6-v2; tokens per second, one core, {processor_kind(speed)}"
         rows.append(("text training", data, f"{ours:,.0f}{mark(speed)}", f"{other:,.0f}, sentence-transformers"))
     return rows
 
@@ -115,7 +115,7 @@ def search() -> list[Row]:
     ]
     if own is None or not others:
         return []
-    data = "Fashion-MNIST, 60,000 × 784; queries per second at recall@10 of 0.95, one core"
+    data = f"Fashion-MNIST, 60,000 × 784; queries per second at recall@10 of 0.95, one core, {processor_kind(own)}"
     best, name = max(others)
     return [("search", data, f"{own['queries_per_second']:,.0f}{mark(own)}", f"{best:,.0f}, {name}")]
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import sys
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -43,8 +44,8 @@ and the settings. `python -m benchmarks NAME` repeats a measurement; `--smoke` r
 A {DAGGER} marks a figure whose line was recorded while the working tree differed from its commit, so that the named
 commit is not exactly what ran. Such lines are no longer recorded, and a clean line replaces them where there is one.
 
-Speed depends on the kind of processor, above all on how it multiplies bf16. Unless a table says otherwise, all lines
-come from one kind: Intel Xeon with AMX. On another kind, the same commands add lines of it.
+Speed depends on the kind of processor, above all on how it multiplies bf16. Lines come from Intel Xeon with AMX unless
+other processors are named under a title. On another kind, the same commands add lines of it.
 """
 
 
@@ -82,9 +83,20 @@ def page() -> str:
         if module.split(".")[0] != subject:
             subject = module.split(".")[0]
             parts.append(f"## {SUBJECTS[subject]}\n")
-        parts += [f"### {benchmark(name).TITLE}\n", f"{question(name)} `python -m benchmarks {name}`\n"]
+        parts += [f"### {benchmark(name).TITLE}\n", f"{question(name)} `python -m benchmarks {name}`{_others(name)}\n"]
         parts.append("\n".join(rows).strip() + "\n")
     return "\n".join(parts)
+
+
+def _others(name: str) -> str:
+    """The processors of a benchmark's lines, if they are not all of the usual kind."""
+    cpus = _processors(kept(name))
+    return f" Measured on {' and '.join(cpus)}." if any(not cpu.endswith("(AMX)") for cpu in cpus) else ""
+
+
+def _processors(lines: Sequence[Line]) -> list[str]:
+    """Names and kinds of processors, that of most lines first."""
+    return [name for name, _ in Counter(f"{x['device']['cpu']} ({processor_kind(x)})" for x in lines).most_common()]
 
 
 def readme() -> str:
@@ -97,10 +109,9 @@ def readme() -> str:
 def _machines() -> str:
     """Where most of the lines come from."""
     lines: list[Line] = [line for name in MODULES for line in kept(name)]
-    cpus = Counter(f"{line['device']['cpu']} ({processor_kind(line)})" for line in lines)
     cores = sorted({line["device"]["cores"] for line in lines})
     torch = sorted({line["versions"]["torch"] for line in lines})
     return (
-        f"Measured on {' and '.join(name for name, _ in cpus.most_common())}, a virtual machine with "
-        f"{' or '.join(map(str, cores))} cores, PyTorch {', '.join(torch)}; speeds hold for this kind of processor:"
+        f"Measured on {' and '.join(_processors(lines))}, virtual machines with "
+        f"{' or '.join(map(str, cores))} cores, PyTorch {', '.join(torch)}; speeds hold for the kind that they name:"
     )
