@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Annotated, Any
 
 import typer
@@ -16,7 +17,7 @@ from isthmus_text.cli.options import Column, Documents, Source, texts_from
 METRICS = ("objective", "held_out_nll", "held_out_rate", "active_units", "mutual_information", "of_texts")
 
 
-@fit_command
+@partial(fit_command, batches=True)
 def fit(
     file: Source,
     training: Training,
