@@ -28,10 +28,13 @@ JOBS: dict[str, tuple[str, dict[str, Any]]] = {
         "sequence-vae",
         {**SMALL, "form": "superposed", "variational": False, "heads": 2, "layers": 1, "dropout": 0.2, "deletion": 0.2},
     ),
-    "contractive": ("contractive", {"hidden": 16, "code": 8, "epochs": 7, "tokens": TOKENS}),
+    "contractive": (
+        "contractive",
+        {"hidden": 16, "code": 8, "epochs": 7, "tokens": TOKENS, "learning_rate": 1e-4},
+    ),
     "patient": (
-        "vanilla",
-        {"hidden": 16, "code": 8, "epochs": 40, "tokens": TOKENS, "patience": 1, "learning_rate": 0.1},
+        "sequence-vae",
+        {**SMALL, "form": "lstm", "variational": False, "epochs": 40, "patience": 1, "learning_rate": 0.02},
     ),
     "pretrained": (
         "denoising-text",

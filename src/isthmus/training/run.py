@@ -123,13 +123,14 @@ class Run:
         log: Log | None = None,
         *,
         shard: str | None = None,
+        groups: int = 1,
         default: Run | None = None,
     ) -> Run:
         """Combine the keywords of a ``fit`` into one object.
 
         Args:
             run: a ``Run`` that was given instead of the keywords.
-            seed, device, precision, checkpoints, resume, time_limit, shard: as in ``Run``.
+            seed, device, precision, checkpoints, resume, time_limit, shard, groups: as in ``Run``.
             progress: whether to show the progress, or an object that receives it.
             log: called with the record of each epoch.
             default: defaults of the keywords, if they differ from ``Run()``.
@@ -142,10 +143,12 @@ class Run:
         """
         place = None if checkpoints is None else path_of("checkpoints", checkpoints)
         shown = NoProgress() if run is not None else as_progress(progress)
-        given = cls(device, seed, precision, shown, place, resume=resume, time_limit=time_limit, log=log, shard=shard)
+        together: dict[str, Any] = {"shard": shard, "groups": groups}
+        given = cls(device, seed, precision, shown, place, resume=resume, time_limit=time_limit, log=log, **together)
         if run is None:
             return given
-        usual, names = default or cls(), ("seed", "device", "precision", "checkpoints", "resume", "time_limit", "shard")
+        names = ("seed", "device", "precision", "checkpoints", "resume", "time_limit", *together)
+        usual = default or cls()
         twice = [name for name in names if getattr(given, name) != getattr(usual, name)]
         twice += ([] if progress is True else ["progress"]) + ([] if log is None else ["log"])
         if twice:
