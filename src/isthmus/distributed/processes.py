@@ -107,10 +107,11 @@ class Processes:
 
     def differentiate(self, loss: Tensor, parameters: Iterable[nn.Parameter]) -> None:
         """Compute the gradient of the loss, as the sum over the groups."""
-        groups = self.over_groups.size
-        (loss / groups).backward()
-        if groups > 1:
-            sum_gradients(list(parameters), self.over_groups)
+        if self.over_groups.size == 1:
+            loss.backward()
+            return
+        (loss / self.over_groups.size).backward()
+        sum_gradients(parameters, self.over_groups)
 
     def store(self, model: nn.Module, folder: Path, usual: Callable[[Path], Any]) -> Any:
         """A store of checkpoints to which each process of a group writes a part or, if all have the whole model, one
