@@ -42,6 +42,7 @@ def test_each_row_is_in_one_share() -> None:
     assert torch.cat([one.given(batch).rows for one in parts]).equal(batch.rows)
     samples = torch.arange(21)
     assert torch.cat([one.samples(samples, 3) for one in parts]).equal(samples)
+    assert [one.counted(len(one.samples(samples, 3))) for one in parts] == [21, 21, 21]
 
 
 def test_a_row_of_prefixes_has_a_state_for_each() -> None:

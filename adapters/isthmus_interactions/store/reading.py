@@ -34,8 +34,7 @@ OFTEN = 1 << 20
 """Minimum number of rows between checkpoints, which are written at the end of a file."""
 
 PER_ID = 4
-"""The same for each distinct id so far: all of them are written again, which takes about as long as reading as many
-rows."""
+"""The same for each distinct id so far, because all ids are written again each time."""
 
 Asked = Mapping[str, str | None]
 """Columns by role, as for ``find_columns``."""

@@ -51,8 +51,8 @@ class Share(Protocol):
     def every(self, items: Int64[Tensor, " own"]) -> Int64[Tensor, " all"]:
         """The numbers of all processes, in their order."""
 
-    def counted(self, states: int) -> int:
-        """The number of states of the whole batch, from that of the own ones."""
+    def counted(self, rows: int) -> int:
+        """The number of rows that all processes have together, from that of this one: its states or their samples."""
 
     def drawn(self, like: Tensor, draw: Callable[[Tensor], Tensor]) -> Tensor:
         """Random numbers of the shape of ``like``, whose first axis has the own rows. They are drawn for the whole
@@ -87,9 +87,9 @@ class Whole:
         """The same numbers."""
         return items
 
-    def counted(self, states: int) -> int:
+    def counted(self, rows: int) -> int:
         """The given number."""
-        return states
+        return rows
 
     def drawn(self, like: Tensor, draw: Callable[[Tensor], Tensor]) -> Tensor:
         """New random numbers."""

@@ -77,9 +77,9 @@ class BatchShare:
         """The numbers of all processes, in their order."""
         return torch.cat(self.talk.collected(items))
 
-    def counted(self, states: int) -> int:
-        """The number of states of the whole batch."""
-        return self.states
+    def counted(self, rows: int) -> int:
+        """The number of rows that all processes have together, from that of this one: its states or their samples."""
+        return self.states * (rows // max(1, self.last - self.first))
 
     def drawn(self, like: Tensor, draw: Callable[[Tensor], Tensor]) -> Tensor:
         """Random numbers for the whole batch, of which the own ones are returned."""
