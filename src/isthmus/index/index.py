@@ -153,6 +153,11 @@ class Index:
     def __contains__(self, id_: object) -> bool:
         return isinstance(id_, int | str) and not self._state.snapshot.rows([id_])[1]
 
+    def holds(self, ids: IdArray) -> list[bool]:
+        """Whether each of some ids is in the index, in the order given."""
+        held: list[bool] = (self._state.snapshot.places(vector_files.as_ids(ids)) >= 0).tolist()
+        return held
+
     @torch.no_grad()
     def search(
         self, queries: Any, k: int | Sequence[int] = 10, *, exclude: Ids | None = None, allow: Ids | None = None
