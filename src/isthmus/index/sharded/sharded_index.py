@@ -73,6 +73,13 @@ class ShardedIndex:
         self._changing = ForkSafeLock()
 
     @classmethod
+    def of(cls, parts: Sequence[Part], contents: Contents, *, together: int = 1) -> ShardedIndex:
+        """An index of given parts of which more is known, such as its recall; otherwise call the class."""
+        made = cls(parts, together=together)
+        made._contents = contents
+        return made
+
+    @classmethod
     def build(
         cls,
         vectors: Any,
@@ -371,9 +378,7 @@ class ShardedIndex:
         place = path_of("folder", folder)
         contents, count = read_contents(place)
         parts = [Index.load(place / building.name(part), verify=verify, mmap=mmap) for part in range(count)]
-        made = cls(parts, together=together)
-        made._contents = contents
-        return made
+        return cls.of(parts, contents, together=together)
 
     def _of_each(self, work: Callable[[Part], T]) -> list[T]:
         """The answers of all parts, in order."""
