@@ -276,13 +276,14 @@ class Index:
         return saving.described(self._state.snapshot, self._state.chosen, self._request)
 
     def export(self, path: str | Path) -> None:
-        """Write all vectors as ``.npy``, or with their ids as Parquet. ``build`` reads both.
+        """Write all vectors as ``.npy``, or with their ids as Parquet. ``build`` reads both, and many vector databases
+        read Parquet. The columns are ``id`` and ``vector``; the metadata of the schema tell the metric.
 
         Raises:
             InputError: another file extension.
             OSError: the file cannot be written.
         """
-        vector_files.write(*self._state.snapshot.live(), path)
+        vector_files.write(*self._state.snapshot.live(), path, {"isthmus.metric": self.metric})
 
     def save(self, directory: str | Path) -> None:
         """Save the index in a directory, completely or not at all. An older index at this path is replaced.
