@@ -179,7 +179,7 @@ def run(
     rows: int = ROWS,
     folder: Annotated[Path | None, typer.Option(help="Where files of 6 GB go for the time of the run.")] = None,
     side: Annotated[
-        list[str] | None, typer.Option(help="isthmus or faiss, which needs a line of isthmus [both].")
+        list[str] | None, typer.Option(help="isthmus or faiss; the latter needs the former [both].")
     ] = None,
 ) -> list[Line]:
     """Write the vectors, build and ask both."""
