@@ -362,10 +362,8 @@ class AutoencoderFace(ABC, Generic[A, R, W]):
         return self.anomaly_scores(records) > self.anomaly_scorer.threshold.value
 
     def save(self, path: str | Path, *, card: bool = True) -> None:
-        """Save as a bundle, completely or not at all, with a model card (``README.md``) unless ``card`` is False. After
-        a training with ``shard``, process 0 writes it. Raises the errors of ``isthmus.bundle.write``."""
-        if getattr(self.model, "elsewhere", False):
-            return
+        """Save as a bundle, completely or not at all, with a model card (``README.md``) unless ``card`` is False.
+        Raises the errors of ``isthmus.bundle.write``."""
         self._layout().write(path, self.fitted, self.card_words, card)
 
     @classmethod
