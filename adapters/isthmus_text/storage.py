@@ -32,7 +32,7 @@ LAYOUT: BundleLayout[InputOutput] = BundleLayout(
 
 WORDS = CardWords(
     kind="an autoencoder of texts",
-    about="It turns texts into vectors, finds the texts that are most similar to one and, if it has a decoder of texts, "
+    about="It turns texts into vectors, finds the texts that are most similar to one and, with a decoder of texts, "
     "turns vectors back into texts.",
     task="feature-extraction",
     tags=("autoencoder", "sentence-similarity", "text-embedding"),

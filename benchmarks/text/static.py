@@ -2,7 +2,8 @@
 
 ``static-embeddings`` is trained on 122,762 texts without labels (WordNet's examples, the training splits of the English
 Web Treebank and of STS-B, two captions of each training image of Multi30k). Settings were chosen on STS-B dev and the
-captions of ``val``; the test splits are only measured. Speed: all test captions on one core, in turns.
+captions of ``val``; the test splits are only measured. Speed: all test captions on one core, in turns with
+MiniLM on every tenth of them, then model2vec.
 
 The teacher's vectors of the training texts are kept in ``--directory``. The rival lives in an environment of its own:
 ``model2vec==0.10.0 scikit-learn`` with torch.
