@@ -44,6 +44,7 @@ MODULES: Mapping[str, str] = {
     "index_exact": "index.exact",
     "index_filters": "index.filters",
     "index_sharded": "index.sharded",
+    "index_many": "index.many",
     "training_step": "training.step",
     "training_memory": "training.memory",
     "next_item_epoch": "training.next_item",
