@@ -32,6 +32,7 @@ JOBS: dict[str, tuple[str, dict[str, Any]]] = {
         "contractive",
         {"hidden": 16, "code": 8, "epochs": 7, "tokens": TOKENS, "learning_rate": 1e-4},
     ),
+    "static": ("static-embeddings", {"code": 8, "epochs": 8, "batch_size": 20}),
     "patient": (
         "sequence-vae",
         {**SMALL, "form": "lstm", "variational": False, "epochs": 40, "patience": 1, "learning_rate": 0.02},
@@ -43,6 +44,9 @@ JOBS: dict[str, tuple[str, dict[str, Any]]] = {
 }
 """A model and its settings by name: at least 50 steps each."""
 
+PRETRAINED = ("static", "pretrained")
+"""Those that begin with a checkpoint."""
+
 
 def texts() -> list[str]:
     """Texts of the words that the small checkpoint knows, of different lengths."""
@@ -51,9 +55,9 @@ def texts() -> list[str]:
 
 
 def fitted(name: str, run: Run, **changes: Any) -> TextAutoencoder:
-    """One of the jobs, on the same texts; "pretrained" needs the folder of a checkpoint in the environment."""
+    """One of the jobs, on the same texts; some need the folder of a checkpoint in the environment."""
     model, settings = JOBS[name]
-    own = {"checkpoint": os.environ[CHECKPOINT]} if name == "pretrained" else {"tokenizer": "word"}
+    own = {"checkpoint": os.environ[CHECKPOINT]} if name in PRETRAINED else {"tokenizer": "word"}
     return TextAutoencoder.fit(texts(), model, run=run, **settings | own | changes)
 
 
