@@ -247,7 +247,7 @@ def fit_command(function: Callable[..., None], *, shards: bool = False, batches:
 
     @functools.wraps(function)
     def command(**given: Any) -> None:
-        told: dict[str, Any] = {name: given.pop(name) for name in shared if name in given}
+        told = {name: given.pop(name) for name in shared if name in given}
         if batches and several():
             told["shards"] = "batches"
         training = training_options(**told)
