@@ -13,7 +13,7 @@ from jaxtyping import Float32, Int64
 from isthmus.checked.arguments import whole
 from isthmus.disk import written
 from isthmus.errors import InputError
-from isthmus.reprs import brief, counted, described
+from isthmus.reprs import brief
 from isthmus_vectors.autoencoder import VectorAutoencoder
 from isthmus_vectors.units.names import Namer
 from isthmus_vectors.units.page import page
@@ -43,6 +43,7 @@ class Lit:
     activation: float
 
 
+@brief
 @dataclass(frozen=True)
 class Unit:
     """A unit of a code.
@@ -61,7 +62,7 @@ class Unit:
 
 
 @brief
-@dataclass(frozen=True, repr=False)
+@dataclass(frozen=True)
 class Units:
     """All units of a model over some records, the most frequent first.
 
@@ -76,9 +77,6 @@ class Units:
     width: int
     active: float
     units: tuple[Unit, ...]
-
-    def __repr__(self) -> str:
-        return described(self, f"{counted(len(self.units), 'unit')} over {counted(self.records, 'record')}")
 
     def document(self) -> dict[str, Any]:
         """All of it as JSON values."""
