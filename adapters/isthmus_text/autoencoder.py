@@ -50,7 +50,7 @@ class TextAutoencoder(AutoencoderFace[InputOutput, Texts, list[str]]):
     def fit(
         cls,
         texts: Any,
-        model: str = "sequence-vae",
+        model: str | None = None,
         *,
         tokenizer: str | Path = "bpe",
         vocabulary: int = 8_000,
@@ -78,7 +78,9 @@ class TextAutoencoder(AutoencoderFace[InputOutput, Texts, list[str]]):
 
         Args:
             texts: texts, or anything that ``Texts.read`` accepts; a string is a path.
-            model: name of a builder; ``isthmus models`` lists them.
+            model: name of a builder; ``isthmus models`` lists them. By default ``sequence-autoencoder``, which writes
+                texts back and searches them; to draw new texts take ``sequence-vae``, which is also taken if a setting
+                is given that only it has, such as ``collapse`` or ``beta``.
             tokenizer: ``bpe`` (byte-pair encoding, lossless) or ``word`` (separated by spaces), trained on the texts,
                 or the path of a pretrained tokenizer.
             vocabulary: maximum vocabulary size of a trained tokenizer.
@@ -106,7 +108,8 @@ class TextAutoencoder(AutoencoderFace[InputOutput, Texts, list[str]]):
             InputError: texts that cannot be read or trained on.
             NonFiniteLossError: the loss became NaN or infinite.
         """
-        request = FitRequest(fit.PLUGIN, model, settings, validation, contamination, gallery)
+        name = fit.chosen_model(model, settings)
+        request = FitRequest(fit.PLUGIN, name, settings, validation, contamination, gallery)
         tokens = fit.TokenRequest(tokenizer, vocabulary, max_length)
         how = Run.gather(run, seed, device, precision, progress, checkpoints, resume, time_limit, log)
         told = Told.of(encoding, delimiter, header)

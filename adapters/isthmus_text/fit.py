@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from isthmus import plugins
 from isthmus.core.autoencoder import Autoencoder
 from isthmus.fitted import (
     AfterTraining,
@@ -16,10 +19,12 @@ from isthmus.fitted import (
     FittedAutoencoder,
     Gallery,
     LikelihoodScorer,
+    Whitening,
     fit_latent_prior,
     training_facts,
 )
 from isthmus.fitted.fit import CODES, FEW, PRIOR, THRESHOLD
+from isthmus.models.recipes.settings import keywords_of
 from isthmus.protocols import Source
 from isthmus.sources import even_rows
 from isthmus.training.holdout import hold_out
@@ -33,6 +38,10 @@ from isthmus_text.texts import Rows, Texts
 from isthmus_text.validation import REMEDIES, HeldOutMonitor
 
 PLUGIN = "text"
+
+WRITES, DRAWS = "sequence-autoencoder", "sequence-vae"
+"""The model for texts that are written back, searched and interpolated, which is the default; and the one for drawing new
+texts."""
 
 MOST_HELD_OUT = 2_000
 MOST_FITTED = 50_000
@@ -49,6 +58,21 @@ class TokenRequest:
     tokenizer: str | Path = "bpe"
     vocabulary: int = 8_000
     max_length: int | None = None
+
+
+def chosen_model(model: str | None, settings: Mapping[str, Any]) -> str:
+    """The name of the model: the given one, or by default ``WRITES``; ``DRAWS`` if the settings are its own, such as
+    ``collapse`` or ``beta``.
+
+    Args:
+        model: what was given.
+        settings: keywords of the builder.
+    """
+    if model is not None:
+        return model
+    known, drawing = (set(keywords_of(plugins.find_builder(name, PLUGIN)[1])) for name in (WRITES, DRAWS))
+    others = set(settings) - known
+    return DRAWS if others and others <= drawing else WRITES
 
 
 def fit(
@@ -108,7 +132,8 @@ def _with_codes(
     run: Run,
     after: AfterTraining,
 ) -> FittedAutoencoder[InputOutput]:
-    """Add the latent prior and the gallery. Without a gallery, only the codes that the prior needs are computed."""
+    """Add the latent prior, the gallery and what whitens its codes. Without a gallery, only the codes that the prior needs
+    are computed."""
     rows = even_rows(len(data), MOST_FITTED).numpy()
     whole = vectors is not None or request.gallery
 
@@ -132,7 +157,10 @@ def _with_codes(
         PRIOR, lambda: fit_latent_prior(some, run, most=MOST_FITTED), lambda: fit_latent_prior(some, run, most=FEW)
     )
     gallery = Gallery(codes, data, metric="cosine") if request.gallery and codes is not None else None
-    return replace(fitted, facts=after.closed(fitted.facts), gallery=gallery, latent_prior=prior)
+    # Embeddings of a pretrained encoder were trained to be compared as they are.
+    whitening = None if "checkpoint" in fitted.settings else Whitening.fit(some)
+    facts = after.closed(fitted.facts)
+    return replace(fitted, facts=facts, gallery=gallery, latent_prior=prior, whitening=whitening)
 
 
 def _collapse(monitor: HeldOutMonitor | None, model: Autoencoder) -> str | None:

@@ -12,6 +12,7 @@ from isthmus.cli.training import Training, fit_command
 from isthmus.reprs import counted
 from isthmus_text.autoencoder import TextAutoencoder
 from isthmus_text.cli.options import Column, Documents, Source, texts_from
+from isthmus_text.fit import chosen_model
 
 METRICS = ("objective", "held_out_nll", "held_out_rate", "active_units", "mutual_information", "of_texts")
 
@@ -20,7 +21,9 @@ METRICS = ("objective", "held_out_nll", "held_out_rate", "active_units", "mutual
 def fit(
     file: Source,
     training: Training,
-    model: Annotated[str, typer.Option(help="A name from isthmus models.")] = "sequence-vae",
+    model: Annotated[
+        str | None, typer.Option(help="A name from isthmus models [sequence-autoencoder; sequence-vae to draw texts].")
+    ] = None,
     column: Column = None,
     documents: Documents = False,
     encoding: Encoding = None,
@@ -35,6 +38,7 @@ def fit(
     no_index: NoIndex = False,
 ) -> None:
     """Train on texts: codes that can be compared, searched and decoded to text."""
+    model = chosen_model(model, training.settings)
     training.check_model("text", model)
     written: Any = {"column": column, "encoding": encoding, "delimiter": delimiter, "header": header}
     fitted = TextAutoencoder.fit(

@@ -16,6 +16,7 @@ from isthmus.models.recipes.rebuild import rebuild
 from isthmus.models.recipes.recent import recent
 from isthmus.models.recipes.recipe import GradientRecipe
 from isthmus.models.recipes.settings import keywords_of
+from isthmus.models.sequence_autoencoder import sequence_autoencoder
 from isthmus.models.sequence_linear import SequenceLinearRecipe, sequence_linear
 from isthmus.models.sequence_recommender import sequence_recommender
 from isthmus.models.sequence_vae import sequence_vae
@@ -51,6 +52,7 @@ __all__ = [
     "rec_vae",
     "recent",
     "residual_denoiser",
+    "sequence_autoencoder",
     "sequence_linear",
     "sequence_recommender",
     "sequence_vae",
