@@ -40,8 +40,8 @@ from isthmus_text.validation import REMEDIES, HeldOutMonitor
 PLUGIN = "text"
 
 WRITES, DRAWS = "sequence-autoencoder", "sequence-vae"
-"""The model for texts that are written back, searched and interpolated, which is the default; and the one for drawing new
-texts."""
+"""The model for texts that are written back, searched and interpolated, which is the default; and the one for drawing
+new texts."""
 
 MOST_HELD_OUT = 2_000
 MOST_FITTED = 50_000
@@ -132,8 +132,8 @@ def _with_codes(
     run: Run,
     after: AfterTraining,
 ) -> FittedAutoencoder[InputOutput]:
-    """Add the latent prior, the gallery and what whitens its codes. Without a gallery, only the codes that the prior needs
-    are computed."""
+    """Add the latent prior, the gallery and what whitens its codes. Without a gallery, only the codes that the prior
+    needs are computed."""
     rows = even_rows(len(data), MOST_FITTED).numpy()
     whole = vectors is not None or request.gallery
 

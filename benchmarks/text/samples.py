@@ -1,8 +1,7 @@
 """How good drawn sentences are: an n-gram model that was not trained with the drawing one, and BLEU among themselves.
 
-``Trigrams`` is interpolated Kneser-Ney smoothing with one discount for each order (Chen & Goodman, "An Empirical Study of
-Smoothing Techniques for Language Modeling", Computer Speech & Language 13(4), 1999). kenlm from the package index only
-reads models, and nltk's takes hours for a hundred thousand sentences.
+``Trigrams`` is interpolated Kneser-Ney smoothing with one discount for each order (Chen & Goodman, "An Empirical Study
+of Smoothing Techniques for Language Modeling", Computer Speech & Language 13(4), 1999).
 """
 
 from __future__ import annotations

@@ -1,14 +1,14 @@
 """What do the two models for sentences do after minutes of training? One writes back and searches, the other draws.
 
-``TextAutoencoder.fit(texts)`` with no settings (``sequence-autoencoder``), and ``sequence-vae``, on captions of photographs
-(multi30k: 145,000 for training, of which each model holds 2,000 out; every fifth image's captions with ``--texts 29000``).
-Settings were chosen on the validation captions; these are the 5,000 test captions.
+``TextAutoencoder.fit(texts)`` with no settings (``sequence-autoencoder``), and ``sequence-vae``, on captions of
+photographs (multi30k: 145,000 for training, of which each model holds 2,000 out). Settings were chosen on the
+validation captions; these are the 5,000 test captions.
 
 - Written back: BLEU (whitespace tokens, beam search) and share of exact matches of 1,000 captions.
-- Between two: captions at 3/10 and at the middle of the line between the codes of 250 pairs; the perplexity of a word by an
-  n-gram model (trigrams, Kneser-Ney, trained on the same 145,000 captions), and the share that is the end itself.
-- Search: recall@10 of the four other captions of the same image among all 5,000, by what ``search`` compares and by cosines
-  of the codes; and the cosines of random pairs, mean ± standard deviation.
+- Between two: captions at 3/10 and at the middle of the line between the codes of 250 pairs; the perplexity of a word
+  by an n-gram model (trigrams, Kneser-Ney, trained on the same 145,000 captions), and the share that is the end itself.
+- Search: recall@10 of the four other captions of the same image among all 5,000, by what ``search`` compares and by
+  cosines of the codes; and the cosines of random pairs, mean ± standard deviation.
 - Drawn: 500 captions by ``sample``; perplexity by the n-gram model, and BLEU with the others as references (self-BLEU),
   beside 500 real test captions. Both should be as in real text.
 """

@@ -1,4 +1,4 @@
-"""Sequence autoencoders: Dai & Le, "Semi-supervised Sequence Learning", NeurIPS 2015, with the noise of denoising ones."""
+"""Sequence autoencoders: Dai & Le, "Semi-supervised Sequence Learning", NeurIPS 2015."""
 
 from __future__ import annotations
 
