@@ -19,13 +19,12 @@ from isthmus.fitted import (
     FittedAutoencoder,
     Gallery,
     LikelihoodScorer,
-    Whitening,
     fit_latent_prior,
     training_facts,
 )
 from isthmus.fitted.fit import CODES, FEW, PRIOR, THRESHOLD
 from isthmus.models.recipes.settings import keywords_of
-from isthmus.protocols import Source
+from isthmus.protocols import Builder, Source
 from isthmus.sources import even_rows
 from isthmus.training.holdout import hold_out
 from isthmus.training.interrupts import interruptible
@@ -34,6 +33,7 @@ from isthmus_text.encode import Codes, encode
 from isthmus_text.evaluate import nats_per_token
 from isthmus_text.input_output import InputOutput, fit_input_output, portable_settings
 from isthmus_text.quality import findings
+from isthmus_text.search_keys import fit_whitening
 from isthmus_text.texts import Rows, Texts
 from isthmus_text.validation import REMEDIES, HeldOutMonitor
 
@@ -42,6 +42,13 @@ PLUGIN = "text"
 WRITES, DRAWS = "sequence-autoencoder", "sequence-vae"
 """The model for texts that are written back, searched and interpolated, which is the default; and the one for drawing
 new texts."""
+
+VOCABULARY, FEW_PAIRS = 8_000, 4_000
+"""Default sizes of the vocabulary; a small one of byte pairs takes half the time a token."""
+
+READ, MOST_EPOCHS = 27_000_000, 40
+"""Bytes that the default model reads in training, and the maximum number of epochs this may make. On 145,000 captions
+(9 MB) these are some minutes of two cores."""
 
 MOST_HELD_OUT = 2_000
 MOST_FITTED = 50_000
@@ -56,8 +63,14 @@ class TokenRequest:
     """How texts are tokenised; see ``TextAutoencoder.fit``."""
 
     tokenizer: str | Path = "bpe"
-    vocabulary: int = 8_000
+    vocabulary: int | None = None
     max_length: int | None = None
+
+    def size(self, model: str) -> int:
+        """The maximum size of the vocabulary of a model."""
+        if self.vocabulary is not None:
+            return self.vocabulary
+        return FEW_PAIRS if self.tokenizer == "bpe" and model == plugins.python_name(WRITES) else VOCABULARY
 
 
 def chosen_model(model: str | None, settings: Mapping[str, Any]) -> str:
@@ -90,10 +103,10 @@ def fit(
     Returns:
         The fitted model.
     """
-    spec = request.resolve()
+    spec = request.resolve(lambda builder: _defaults(builder, data))
     rows = hold_out(len(data), request.validation, run.seed, most=MOST_HELD_OUT, of="texts")
     train, held = (some.numpy() for some in rows)
-    adapter = fit_input_output(data, spec.settings, tokens.tokenizer, tokens.vocabulary, tokens.max_length)
+    adapter = fit_input_output(data, spec.settings, tokens.tokenizer, tokens.size(spec.name), tokens.max_length)
     recipe, model = spec.build(adapter.signal, run)
     # Before a frozen encoder embeds the texts, which may take long.
     model.to(run.torch_device())
@@ -122,6 +135,13 @@ def fit(
             lambda: [_collapse(monitor, model), *findings(whole.model, adapter, data.select(held), known)]
         )
         return replace(whole, facts={**whole.facts, "warnings": found})
+
+
+def _defaults(builder: Builder, data: Texts) -> dict[str, Any]:
+    """Defaults that depend on the texts: few need many epochs, and many take long."""
+    if builder is not plugins.find_builder(WRITES, PLUGIN)[1]:
+        return {}
+    return {"epochs": min(max(round(READ / max(data.size, 1)), 1), MOST_EPOCHS)}
 
 
 def _with_codes(
@@ -157,8 +177,8 @@ def _with_codes(
         PRIOR, lambda: fit_latent_prior(some, run, most=MOST_FITTED), lambda: fit_latent_prior(some, run, most=FEW)
     )
     gallery = Gallery(codes, data, metric="cosine") if request.gallery and codes is not None else None
-    # Embeddings of a pretrained encoder were trained to be compared as they are.
-    whitening = None if "checkpoint" in fitted.settings else Whitening.fit(some)
+    taken = rows if codes is not None else even_rows(len(data), FEW).numpy()
+    whitening = fit_whitening(fitted, data.select(taken), some)
     facts = after.closed(fitted.facts)
     return replace(fitted, facts=facts, gallery=gallery, latent_prior=prior, whitening=whitening)
 

@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Annotated, Any
 
 import numpy as np
@@ -44,6 +45,7 @@ METHODS: Mapping[str, Mapping[str, Any]] = {
 CAPTIONS = 5
 PAIRS, DRAWN, PLACES = 250, 500, (0.3, 0.5)
 SMOKE: Mapping[str, Any] = {"hidden": 16, "code": 8, "layers": 1, "epochs": 1, "vocabulary": 300}
+"""Of a smoke run, over the bundled sentences."""
 
 Array = npt.NDArray[np.float32]
 
@@ -53,6 +55,7 @@ def run(
     method: Annotated[list[str] | None, typer.Option(help="Only this one; may be given several times.")] = None,
     texts: Annotated[int, typer.Option(help="Captions to train on, evenly spaced.")] = 145_000,
     validate: Annotated[bool, typer.Option(help="Ask the validation captions; nothing is kept.")] = False,
+    directory: Annotated[Path | None, typer.Option(help="Where bundles go; none are kept without it.")] = None,
 ) -> list[Line]:
     """Train and measure each model."""
     results = Results(NAME, smoke=smoke, validation=validate)
@@ -67,7 +70,10 @@ def run(
     results.add(method="real text", texts=len(read), **judged(judge, real), judge_texts=len(train))
     for name in chosen(method, METHODS):
         settings = dict(SMOKE if smoke else METHODS[name])
-        results.add(method=name, texts=len(read), told=settings, **measured(name, settings, read, test, judge, few))
+        out = None if directory is None else directory / f"{name}-{len(read)}"
+        results.add(
+            method=name, texts=len(read), told=settings, **measured(name, settings, read, test, judge, few, out)
+        )
     return results.made
 
 
@@ -77,12 +83,14 @@ def table(lines: Sequence[Line]) -> list[str]:
 
 
 def measured(
-    name: str, settings: Mapping[str, Any], train: Texts, test: Texts, judge: Trigrams, few: int
+    name: str, settings: Mapping[str, Any], train: Texts, test: Texts, judge: Trigrams, few: int, out: Path | None
 ) -> dict[str, Any]:
     """Train a model and ask it everything."""
     wall, work = time.perf_counter(), time.process_time()
     model = TextAutoencoder.fit(train, name, progress=Said(), **settings)
     wall, work = time.perf_counter() - wall, time.process_time() - work
+    if out is not None:
+        model.save(out)
     found = model.evaluate(test)
     return {
         "settings": dict(model.settings),

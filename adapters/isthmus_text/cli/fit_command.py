@@ -30,7 +30,9 @@ def fit(
     delimiter: Delimiter = None,
     header: Header = None,
     tokenizer: Annotated[str, typer.Option(help="bpe, word, or the path of a pretrained tokenizer.json.")] = "bpe",
-    vocabulary: Annotated[int, typer.Option(min=5, help="Maximum size of the vocabulary.")] = 8000,
+    vocabulary: Annotated[
+        int | None, typer.Option(min=5, help="Maximum size of the vocabulary [8000; 4000 for sequence-autoencoder].")
+    ] = None,
     max_length: Annotated[
         int | None, typer.Option(min=2, help="Maximum tokens per text; longer texts are truncated.")
     ] = None,
