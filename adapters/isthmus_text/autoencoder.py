@@ -84,7 +84,7 @@ class TextAutoencoder(AutoencoderFace[InputOutput, Texts, list[str]]):
             tokenizer: ``bpe`` (byte-pair encoding, lossless) or ``word`` (separated by spaces), trained on the texts,
                 or the path of a pretrained tokenizer.
             vocabulary: maximum vocabulary size of a trained tokenizer; by default 8,000, and 4,000 byte pairs for
-                ``sequence-autoencoder``.
+                the two sequence models.
             max_length: maximum number of tokens in a text, including the end token; longer texts are truncated. By
                 default the length of the longest of 10,000 texts, at most 256.
             validation: share of the texts that is held out to choose the best epoch and to calibrate the anomaly
@@ -99,8 +99,9 @@ class TextAutoencoder(AutoencoderFace[InputOutput, Texts, list[str]]):
             progress: whether to show the progress, or a ``Progress`` object that receives it.
             log: called with the record of each epoch; see ``isthmus.training.loggers``.
             run: all of these as one object.
-            settings: keywords of the builder, such as ``code`` and ``epochs``. Unless ``epochs`` is given,
-                ``sequence-autoencoder`` reads about 27 MB of text, in 40 epochs at most.
+            settings: keywords of the builder, such as ``code`` and ``epochs``. The two sequence models by default read
+                about 18 MB of text, in at most 40 epochs (``sequence-vae``: 30), with ``tokens=1024`` and
+                ``decay="cosine"``.
 
         Returns:
             The trained model.

@@ -46,9 +46,12 @@ new texts."""
 VOCABULARY, FEW_PAIRS = 8_000, 4_000
 """Default sizes of the vocabulary; a small one of byte pairs takes half the time a token."""
 
-READ, MOST_EPOCHS = 27_000_000, 40
-"""Bytes that the default model reads in training, and the maximum number of epochs this may make. On 145,000 captions
-(9 MB) these are some minutes of two cores."""
+READ, MOST_EPOCHS = 18_000_000, {WRITES: 40, DRAWS: 30}
+"""Bytes that these models read in training unless epochs are given, and the maximum number of epochs this may make.
+145,000 captions (9 MB) are read twice in some minutes of two cores."""
+
+QUICK: Mapping[str, Any] = {"tokens": 1024, "decay": "cosine"}
+"""Settings of these models for so few epochs."""
 
 MOST_HELD_OUT = 2_000
 MOST_FITTED = 50_000
@@ -70,7 +73,8 @@ class TokenRequest:
         """The maximum size of the vocabulary of a model."""
         if self.vocabulary is not None:
             return self.vocabulary
-        return FEW_PAIRS if self.tokenizer == "bpe" and model == plugins.python_name(WRITES) else VOCABULARY
+        small = self.tokenizer == "bpe" and model in map(plugins.python_name, MOST_EPOCHS)
+        return FEW_PAIRS if small else VOCABULARY
 
 
 def chosen_model(model: str | None, settings: Mapping[str, Any]) -> str:
@@ -139,9 +143,10 @@ def fit(
 
 def _defaults(builder: Builder, data: Texts) -> dict[str, Any]:
     """Defaults that depend on the texts: few need many epochs, and many take long."""
-    if builder is not plugins.find_builder(WRITES, PLUGIN)[1]:
-        return {}
-    return {"epochs": min(max(round(READ / max(data.size, 1)), 1), MOST_EPOCHS)}
+    for name, most in MOST_EPOCHS.items():
+        if builder is plugins.find_builder(name, PLUGIN)[1]:
+            return {**QUICK, "epochs": min(max(round(READ / max(data.size, 1)), 1), most)}
+    return {}
 
 
 def _with_codes(

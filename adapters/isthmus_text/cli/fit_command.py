@@ -31,7 +31,7 @@ def fit(
     header: Header = None,
     tokenizer: Annotated[str, typer.Option(help="bpe, word, or the path of a pretrained tokenizer.json.")] = "bpe",
     vocabulary: Annotated[
-        int | None, typer.Option(min=5, help="Maximum size of the vocabulary [8000; 4000 for sequence-autoencoder].")
+        int | None, typer.Option(min=5, help="Maximum size of the vocabulary [8000; 4000 pairs for sequence models].")
     ] = None,
     max_length: Annotated[
         int | None, typer.Option(min=2, help="Maximum tokens per text; longer texts are truncated.")
