@@ -80,3 +80,14 @@ def test_codes_of_few_texts_are_compared_as_they_are() -> None:
     model = TextAutoencoder.fit(TEXTS[:20], "sequence-vae", form="lstm", validation=0.0, **SMALL)
     assert model.fitted.whitening is None
     assert model.search(TEXTS[0], 1)[0][0].score == pytest.approx(1, abs=1e-4)
+
+
+def test_the_default_compares_whitened_words_in_any_order() -> None:
+    texts = [f"{text} {more}" for text in sorted(set(TEXTS)) for more in ("today", "again", "at home")]
+    model = TextAutoencoder.fit(texts, **SMALL)
+    assert model.builder == "sequence_autoencoder"
+    (found,) = model.search("fish eats dog the today", 200)
+    assert found[0].item == "the dog eats fish today"
+    assert found[0].score == pytest.approx(1, abs=1e-3)
+    assert abs(np.mean(found.scores)) < 0.3
+    assert min(found.scores) < 0
