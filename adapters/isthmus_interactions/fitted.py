@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from itertools import chain
 from typing import Any
 
 import torch
@@ -88,8 +89,8 @@ class FittedRecommender:
     @property
     def device(self) -> torch.device:
         """The device of the model."""
-        first: torch.Tensor = next(iter(self.model.state_dict().values()))
-        return first.device
+        # Not of ``state_dict``, which is made anew: every request asks for the device.
+        return next(chain(self.model.parameters(), self.model.buffers())).device
 
     @property
     def history(self) -> History:

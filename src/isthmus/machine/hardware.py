@@ -74,6 +74,17 @@ def multiplies_bf16(device: str) -> bool:
     return plain and any(has.get(name, False) for name in ("avx512_bf16", "bf16"))
 
 
+def multiplies_int8() -> bool:
+    """Whether the CPU multiplies whole numbers of eight bits fast and adds the products in 32 bits, as AVX512-VNNI and
+    AMX do. Older instructions add in 16 bits first, where sums may be cut off, so False where kernels are kept from
+    these."""
+    import torch
+
+    has = torch.cpu.get_capabilities()
+    limited = any(os.environ.get(name) for name in LIMITS)
+    return bool(_onednn() and not limited and has.get("avx512_vnni", False))
+
+
 def instructions() -> str:
     """The instruction set that determines how fast this processor multiplies: ``amx``, ``avx512-bf16``, ``avx512``,
     ``avx2``, ``arm-bf16``, ``arm`` or ``other``."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import InitVar, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -167,6 +167,8 @@ class Run:
         device = self.torch_device().type
         pays = work >= LEAST_WORK and multiplies_bf16(device)
         bf16 = pays if self.precision == "auto" else self.precision == "bf16"
+        if not (bf16 or torch.is_autocast_enabled(device)):
+            return nullcontext()
         return torch.autocast(device, torch.bfloat16, enabled=bf16)
 
 

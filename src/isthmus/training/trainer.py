@@ -311,12 +311,14 @@ class _Training:
             parameter.requires_grad_(id(parameter) in chosen)
 
     def _act(self, when: str, phase: Phase) -> None:
+        hooks = [hook for hook in (*self.model.hooks, *phase.hooks) if hook.when == when]
+        if not hooks:
+            return
         with torch.no_grad():
-            for hook in (*self.model.hooks, *phase.hooks):
-                if hook.when == when:
-                    hook.act(self.model)
-                    if hook.reset_optimizer:
-                        self._reset(hook.reset_optimizer)
+            for hook in hooks:
+                hook.act(self.model)
+                if hook.reset_optimizer:
+                    self._reset(hook.reset_optimizer)
 
     def _reset(self, parts: tuple[PartName, ...]) -> None:
         for parameter in self.model.parameters_of(*parts):

@@ -16,9 +16,12 @@ from torch import Tensor
 
 from isthmus.batch import Tensors
 from isthmus.core.placement import Rows
-from isthmus.index.exact.bf16 import Bf16Table, pays, suits
+from isthmus.index.exact.bf16 import Bf16Table, Fallback, pays, suits
 from isthmus.index.exact.blocks import Score, joined, search_blocks, spans
 from isthmus.index.exact.filters import Allow, Filters
+from isthmus.index.exact.int8 import Int8Table
+from isthmus.index.exact.int8 import pays as few_pay
+from isthmus.index.exact.int8 import suits as int8_suits
 from isthmus.index.vectors import Metric, check_k, check_metric, check_queries, check_vectors, normalised
 from isthmus.machine.devices import block_bytes as suited_bytes
 from isthmus.machine.devices import where_double as wide
@@ -119,9 +122,10 @@ class ExactSearcher:
         Args:
             vectors: one vector for each row.
             metric: "ip", the inner product; "cosine", 0 for a zero vector; "l2", the negative squared distance.
-            bf16: use bf16 for large searches by "ip" and "cosine" if the processor multiplies it fast
-                (``isthmus.index.exact.bf16``). The results are still exact, but scores may differ in their last bits.
-                The first such search makes a copy of half the size of the vectors.
+            bf16: use bf16 for large searches by "ip" and "cosine", and int8 for single queries to large tables, if the
+                processor multiplies them fast (``isthmus.index.exact.bf16`` and ``int8``). The results are still exact,
+                but scores may differ in their last bits. The first such search makes a copy of the vectors, of half
+                their size (bf16) or a quarter (int8).
 
         Raises:
             SettingError: an unknown metric.
@@ -241,6 +245,10 @@ class ExactSearcher:
 
         if self._may_use_bf16 and pays(len(self), len(queries), k, filters) and self._bf16_table is not None:
             return self._bf16_table.search(queries, k, filters, in_full, size)
+        if self._may_use_bf16 and few_pay(len(self), self.width, len(queries), k, filters):
+            table = self._int8_table
+            if table is not None:
+                return _one_by_one(table, queries, k, filters, in_full)
         return in_full(queries, filters), torch.zeros(len(queries), dtype=torch.bool, device=queries.device)
 
     @torch.no_grad()
@@ -272,6 +280,10 @@ class ExactSearcher:
     def _bf16_table(self) -> Bf16Table | None:
         return Bf16Table(self._vectors) if self._metric != "l2" and suits(self._vectors) else None
 
+    @cached_property
+    def _int8_table(self) -> Int8Table | None:
+        return Int8Table(self._vectors) if self._metric != "l2" and int8_suits(self._vectors) else None
+
     def prepared(self, queries: Float[Tensor, "batch width"]) -> Float[Tensor, "batch width"]:
         """Queries as they are compared."""
         queries = queries.to(self._vectors.dtype)
@@ -290,6 +302,18 @@ class ExactSearcher:
             return scores.sub_(own).clamp_(max=0)
 
         return negative_squared_distance
+
+
+def _one_by_one(
+    table: Int8Table, queries: Float[Tensor, "batch width"], k: int, filters: Filters, in_full: Fallback
+) -> tuple[Neighbours, Bool[Tensor, " batch"]]:
+    found, by_int8 = [], torch.zeros(len(queries), dtype=torch.bool)
+    for row in range(len(queries)):
+        one, own = queries[row : row + 1], filters.part(row, row + 1)
+        answer = table.search(one, k, own)
+        by_int8[row] = answer is not None
+        found.append(in_full(one, own) if answer is None else answer)
+    return joined(found), by_int8
 
 
 def _cut(ranker: Ranker) -> Rows | None:

@@ -17,6 +17,7 @@ from isthmus.core.placement import current
 from isthmus.protocols import Phase
 from isthmus.training.plan import Plan
 from isthmus.training.run import Run
+from isthmus.training.steps.fused_adam import FusedAdam
 from isthmus.training.steps.sparse_adam import RowwiseAdam
 
 
@@ -59,8 +60,12 @@ class Stepper:
     act: Callable[[Phase], None]
     trainable: list[nn.Parameter] = field(init=False)
     numbers: int = field(init=False)
+    update: Callable[[], object] = field(init=False)
 
     def __post_init__(self) -> None:
+        here = next(self.model.parameters(), torch.empty(0)).device.type == "cpu"
+        lean = here and isinstance(self.optimizer, FusedAdam)
+        self.update = self.optimizer.update if lean else self.optimizer.step
         self.trainable = [p for p in self.model.parameters() if p.requires_grad]
         # All processes of a training have to choose the same precision.
         self.numbers = current().most(sum(p.numel() for p in self.model.parameters() if p.ndim > 1))
@@ -95,15 +100,16 @@ class Stepper:
             loss = self.model.loss(step, progress=pace.progress, objective=phase.objective)
         if checked is not None:
             checked(loss.total.detach())
-        self.optimizer.zero_grad(set_to_none=True)
+        for parameter in self.trainable:
+            parameter.grad = None
         loss.total.backward()
         if self.plan.clip is not None:
             nn.utils.clip_grad_norm_(self.trainable, self.plan.clip)
         with held():
-            self.optimizer.step()
+            self.update()
             self.act(phase)
-        named = {"loss": loss.total, **loss.terms}
-        return Terms(tuple(named), torch.stack([value.detach() for value in named.values()]))
+        with torch.no_grad():
+            return Terms(("loss", *loss.terms), torch.stack([loss.total, *loss.terms.values()]))
 
 
 def adam(model: nn.Module, plan: Plan) -> torch.optim.Optimizer:
@@ -119,4 +125,4 @@ def adam(model: nn.Module, plan: Plan) -> torch.optim.Optimizer:
     ]
     if plan.rowwise:
         return RowwiseAdam(groups, lr=plan.learning_rate, betas=plan.betas)
-    return torch.optim.Adam(groups, lr=plan.learning_rate, betas=plan.betas, fused=True)
+    return FusedAdam(groups, lr=plan.learning_rate, betas=plan.betas)
