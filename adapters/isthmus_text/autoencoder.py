@@ -100,7 +100,7 @@ class TextAutoencoder(AutoencoderFace[InputOutput, Texts, list[str]]):
             log: called with the record of each epoch; see ``isthmus.training.loggers``.
             run: all of these as one object.
             settings: keywords of the builder, such as ``code`` and ``epochs``. The two sequence models by default read
-                about 18 MB of text, in at most 40 epochs (``sequence-vae``: 30), with ``tokens=1024`` and
+                about 9 MB of text, in at most 40 epochs (``sequence-vae``: 30), with ``tokens=1024`` and
                 ``decay="cosine"``.
 
         Returns:

@@ -37,7 +37,7 @@ NAME = "text_sentences"
 TITLE = "Sentences written back, searched and drawn"
 
 METHODS: Mapping[str, Mapping[str, Any]] = {"sequence-autoencoder": {}, "sequence-vae": {}}
-"""What is told to ``fit``."""
+"""What is told to ``fit`` besides ``--epochs``."""
 
 CAPTIONS = 5
 PAIRS, DRAWN, PLACES = 250, 500, (0.3, 0.5)
@@ -51,6 +51,7 @@ def run(
     smoke: Smoke = False,
     method: Annotated[list[str] | None, typer.Option(help="Only this one; may be given several times.")] = None,
     texts: Annotated[int, typer.Option(help="Captions to train on, evenly spaced.")] = 145_000,
+    epochs: Annotated[int | None, typer.Option(help="Others than fit takes for so many texts.")] = None,
     validate: Annotated[bool, typer.Option(help="Ask the validation captions; nothing is kept.")] = False,
     directory: Annotated[Path | None, typer.Option(help="Where bundles go; none are kept without it.")] = None,
 ) -> list[Line]:
@@ -66,7 +67,7 @@ def run(
     real = list(test.subsample(few))
     results.add(method="real text", texts=len(read), **judged(judge, real), judge_texts=len(train))
     for name in chosen(method, METHODS):
-        settings = dict(SMOKE if smoke else METHODS[name])
+        settings = dict(SMOKE if smoke else METHODS[name]) | ({} if epochs is None else {"epochs": epochs})
         out = None if directory is None else directory / f"{name}-{len(read)}"
         results.add(
             method=name, texts=len(read), told=settings, **measured(name, settings, read, test, judge, few, out)

@@ -30,6 +30,15 @@ def test_no_noise_outside_training_or_without_a_generator():
     assert len(bottleneck.affine_layers()) == 1
 
 
+def test_codes_do_not_grow_to_escape_the_noise():
+    hidden = torch.randn(64, 50, generator=seeded(1), requires_grad=True)
+    code = Noisy(Deterministic(), 1.0).train()(hidden, generator=seeded())
+    # What only depends on the direction of the noisy code has no gradient along the code.
+    score = (torch.nn.functional.normalize(code.sample, dim=1) * hidden.detach().roll(1, 0)).sum()
+    (slope,) = torch.autograd.grad(score, hidden)
+    assert (slope * hidden).sum(1).abs().max() < 1e-4
+
+
 def test_negative_noise_is_refused():
     with pytest.raises(SettingError, match="noise=-1"):
         Noisy(Deterministic(), -1.0)

@@ -10,6 +10,9 @@ from isthmus.capabilities import AffineLayer
 from isthmus.errors import SettingError
 from isthmus.protocols import Bottleneck, Code
 
+TINY = 1e-12
+"""Added to the square of a code's size, so that a code of zeros has a gradient."""
+
 
 class Noisy(nn.Module):
     """z + ε with ε ~ N(0, (noise · rms(z))² I) in training, where rms(z) = |z| / √d is the size of a dimension of this
@@ -49,7 +52,8 @@ class Noisy(nn.Module):
         if not self.training or generator is None or self.noise == 0:
             return code
         clean = code.sample
-        size = clean.detach().square().mean(-1, keepdim=True).sqrt()
+        # With its gradient: otherwise codes, and with them shared token vectors, would grow to escape the noise.
+        size = clean.square().mean(-1, keepdim=True).add(TINY).sqrt()
         drawn = torch.empty_like(clean).normal_(generator=generator)
         return Code(code.point, clean + self.noise * size * drawn)
 
