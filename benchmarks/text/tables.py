@@ -92,7 +92,10 @@ def _written_back(models: Sequence[Line]) -> list[str]:
         )
         for line in models
     ]  # fmt: skip
-    told = f"Of {models[0]['compared']:,} held-out captions; between two captions, perplexities by the n-gram model."
+    told = (
+        f"{models[0]['compared']:,} held-out captions, the longest of each image; between two captions, perplexities by "
+        "the n-gram model."
+    )
     return [told, "", *markdown(head, rows)]
 
 
