@@ -80,9 +80,9 @@ def _written_back(models: Sequence[Line]) -> list[str]:
         "minutes of one core",
         "BLEU",
         "exact",
-        "between two: at the ends",
+        "at the ends",
         "at 3/10",
-        "middle",
+        "in the middle",
     ]
     rows = [
         (
@@ -93,8 +93,8 @@ def _written_back(models: Sequence[Line]) -> list[str]:
         for line in models
     ]  # fmt: skip
     told = (
-        f"{models[0]['compared']:,} held-out captions, the longest of each image; between two captions, perplexities by "
-        "the n-gram model."
+        f"{models[0]['compared']:,} held-out captions, the longest of each image; between two of them, perplexities "
+        "by the n-gram model."
     )
     return [told, "", *markdown(head, rows)]
 
