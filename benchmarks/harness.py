@@ -203,6 +203,11 @@ def rss() -> int:
     return int(_field("/proc/self/status", "VmRSS").split()[0]) * 1024
 
 
+def own_memory() -> int:
+    """The resident memory of this process now that is no file's, bytes (Linux)."""
+    return int(_field("/proc/self/status", "RssAnon").split()[0]) * 1024
+
+
 def seconds(work: Callable[[], object], *, repeats: int = 5, warmup: int = 1) -> list[float]:
     """Wall-clock times of ``work``, after some calls that do not count."""
     for _ in range(warmup):

@@ -18,7 +18,7 @@ from isthmus.training.loggers import Log
 from isthmus.training.progress import Progress
 from isthmus.training.run import Run
 from isthmus_text import fit
-from isthmus_text.decode import decode, decode_nearest
+from isthmus_text.decode import check_writes, decode, decode_nearest
 from isthmus_text.encode import Codes, encode
 from isthmus_text.evaluate import TextEvaluation, evaluate, nats_per_token
 from isthmus_text.files.read_alike import FILE, TextFileOptions, read_alike
@@ -94,7 +94,7 @@ class TextAutoencoder(AutoencoderFace[InputOutput, Texts, list[str]]):
             gallery: whether the texts can be searched afterwards; the bundle then contains them and their codes.
             column, encoding, delimiter, header: the column of a table that holds the texts, and how a file is written;
                 detected if not given, and remembered for later files. See ``Texts.read``.
-            vectors: embeddings of these texts by a frozen encoder, if they are already known.
+            vectors: embeddings of these texts by a frozen encoder or a teacher, if they are already known.
             seed, device, precision, checkpoints, resume, time_limit: how training is run; see ``isthmus.training.run``.
             progress: whether to show the progress, or a ``Progress`` object that receives it.
             log: called with the record of each epoch; see ``isthmus.training.loggers``.
@@ -195,4 +195,5 @@ class TextAutoencoder(AutoencoderFace[InputOutput, Texts, list[str]]):
         return records, None
 
     def _anomaly_scores(self, records: Texts) -> Tensor:
+        check_writes(self.model, "anomaly scores")
         return nats_per_token(self.model, self.adapter.source(self.model, records))

@@ -23,17 +23,20 @@ from isthmus.fitted import (
     training_facts,
 )
 from isthmus.fitted.fit import CODES, FEW, PRIOR, THRESHOLD
+from isthmus.fitted.quality import same_codes
 from isthmus.models.recipes.settings import keywords_of
 from isthmus.protocols import Builder, Source
 from isthmus.sources import even_rows
 from isthmus.training.holdout import hold_out
 from isthmus.training.interrupts import interruptible
 from isthmus.training.run import Run
+from isthmus_text.decode import writes_texts
 from isthmus_text.encode import Codes, encode
 from isthmus_text.evaluate import nats_per_token
 from isthmus_text.input_output import InputOutput, fit_input_output, portable_settings
 from isthmus_text.quality import findings
 from isthmus_text.search_keys import fit_whitening
+from isthmus_text.static.finish import finish, products_of_teacher
 from isthmus_text.texts import Rows, Texts
 from isthmus_text.validation import REMEDIES, HeldOutMonitor
 
@@ -101,7 +104,7 @@ def fit(
         data: the texts.
         request: model, settings and held-out share.
         tokens: how texts are tokenised.
-        vectors: embeddings of these texts by a frozen encoder, if they are known.
+        vectors: embeddings of these texts by a frozen encoder or a teacher, if they are known.
         run: device, seed, precision, progress and checkpoints.
 
     Returns:
@@ -116,7 +119,8 @@ def fit(
     model.to(run.torch_device())
 
     def source(rows: Rows) -> Source:
-        return adapter.source(model, data.select(rows), None if vectors is None else vectors[rows])
+        with products_of_teacher(model, run):
+            return adapter.source(model, data.select(rows), None if vectors is None else vectors[rows])
 
     held_out = source(held) if len(held) else None
     monitor = None if held_out is None else HeldOutMonitor(held_out, run)
@@ -129,9 +133,12 @@ def fit(
 
     with interruptible() as stop:
         history = recipe.fit(source(train), run, None if monitor is None else monitor.validation())
+        finish(model)
         after = AfterTraining(stop, run.progress, history)
         facts = training_facts("texts", len(data), len(held), run, history, empty_texts=data.empty)
         fitted = FittedAutoencoder(adapter, model.eval(), spec.name, portable_settings(spec.settings), facts)
+        if not writes_texts(model):
+            return _vectors_alone(fitted, data, data.select(held), request, after)
         fitted = replace(fitted, anomaly_scorer=after.made(THRESHOLD, lambda: scorer(MOST_SCORED), lambda: scorer(FEW)))
         whole = _with_codes(fitted, data, vectors, request, run, after)
         known = None if vectors is None else vectors[held]
@@ -186,6 +193,20 @@ def _with_codes(
     whitening = fit_whitening(fitted, data.select(taken), some)
     facts = after.closed(fitted.facts)
     return replace(fitted, facts=facts, gallery=gallery, latent_prior=prior, whitening=whitening)
+
+
+def _vectors_alone(
+    fitted: FittedAutoencoder[InputOutput], data: Texts, held: Texts, request: FitRequest, after: AfterTraining
+) -> FittedAutoencoder[InputOutput]:
+    """Add the gallery. A model that writes no texts needs no prior to sample from, and has no likelihood of texts."""
+
+    def codes(texts: Texts) -> Tensor:
+        return torch.from_numpy(encode(fitted.model, fitted.adapter.input, texts))
+
+    found = after.made(CODES, lambda: codes(data)) if request.gallery else None
+    gallery = None if found is None else Gallery(found, data, metric="cosine")
+    warned = after.judged(lambda: [same_codes(codes(held))] if len(held) else [])
+    return replace(fitted, facts={**after.closed(fitted.facts), "warnings": warned}, gallery=gallery)
 
 
 def _collapse(monitor: HeldOutMonitor | None, model: Autoencoder) -> str | None:

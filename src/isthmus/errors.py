@@ -10,6 +10,8 @@
     │   ├── BudgetError       a request that exceeds its limits of time or memory
     │   └── SettingError      a setting outside its range, or unknown to the builder
     ├── BundleError           a saved directory that is truncated, altered, not a bundle, or too new
+    ├── JobError              parts of a batch job failed
+    ├── PartError             a part of an index that lives elsewhere does not answer
     ├── PluginError           a problem with installed plugins
     │   ├── MissingPluginError    no installed plugin has that name
     │   ├── MissingLibraryError   a library that the plugin needs is not installed
@@ -104,6 +106,10 @@ class NameClashError(PluginError):
 
 class JobError(IsthmusError):
     """Parts of a batch job failed; the others are complete, and the same call computes the missing ones."""
+
+
+class PartError(IsthmusError):
+    """A part of an index that lives in another process or on another machine does not answer, or failed there."""
 
 
 class TrainingError(IsthmusError):

@@ -86,6 +86,23 @@ def test_a_life_on_the_command_line(run: Run) -> None:
     assert "index for index" in run("info a")[1]
 
 
+def test_an_index_of_parts_takes_the_same_commands(run: Run) -> None:
+    built = json.loads(run("index build vectors.npy --out a --parts 3 --json")[1])
+    assert (built["rows"], len(built["parts"]), built["recall"]) == (300, 3, 1.0)
+    assert run("index build vectors.npy --out b")[0] == 0
+    for asked in ("search {} more.npy --k 4 --exclude 5 --json", "search {} --like 200 --within 3 --mmap --json"):
+        assert run(f"index {asked.format('a')}")[1] == run(f"index {asked.format('b')}")[1]
+    assert json.loads(run("index add a more.npy --compact --json")[1])["rows"] == 302
+    assert json.loads(run("index remove a 0 299 --json")[1])["gone"] == 2
+    assert "300 vectors of 8 numbers by ip, exact" in run("index info a")[1]
+    assert "to be compared by ip" in run("index export a out")[1]
+    table = pq.read_table("out")
+    assert (table.num_rows, table.schema.metadata[b"isthmus.metric"]) == (300, b"ip")
+    assert {300, 301} <= set(table["id"].to_pylist())
+    assert json.loads(run("index export b b.parquet --json")[1])["rows"] == 300
+    assert len(Index.build("b.parquet")) == 300
+
+
 MISTAKES = [
     ("index", "index needs a verb"),
     ("index serch a", "did you mean 'search'"),
@@ -108,6 +125,11 @@ MISTAKES = [
     ("index info nothing", "'nothing' does not exist"),
     ("index benchmark a --k 0", "--k '0'; expected at least 1"),
     ("index benchmark e", "an empty index"),
+    ("index build vectors.npy --out b --parts 0", "shards"),
+    ("index build vectors.npy --out b --parts 2 --header", "--parts with --encoding"),
+    ("index build vectors.npy --out full --parts 2", "'full' exists"),
+    ("index export a out", "a name that ends in .npy or .parquet"),
+    ("index export nothing out.npy", "'nothing' does not exist"),
 ]
 
 

@@ -7,9 +7,12 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from safetensors.numpy import load_file
 
-from isthmus.errors import BundleError, DuplicateIdError, InputError, SourceError, UnknownIdError
-from isthmus.index import Index, ShardedIndex
+from isthmus.errors import BundleError, ColumnError, DuplicateIdError, InputError, SourceError, UnknownIdError
+from isthmus.index import Index, SearchHits, ShardedIndex
+from isthmus.index.sharded.building import merged_recall
+from isthmus.index.sharded.homes import check_apart
 
 RANDOM = np.random.default_rng(0)
 VECTORS = RANDOM.standard_normal((90, 8)).astype(np.float32)
@@ -60,11 +63,11 @@ def test_changes_reach_the_right_part_and_are_saved(both: tuple[ShardedIndex, In
     for index in both:
         index.add(QUERIES[:2], ["new", "newer"])
         index.remove(["v0", "v89", "new"])
-    with pytest.raises(DuplicateIdError, match="'v5' is already"):
+    with pytest.raises(DuplicateIdError, match="'v5' is in the index"):
         ours.add(QUERIES[:1], ["v5"])
     with pytest.raises(UnknownIdError, match="'v0'"):
         ours.remove(["v1", "v0"])
-    with pytest.raises(DuplicateIdError, match="'v1' twice"):
+    with pytest.raises(DuplicateIdError, match="'v1' is given twice"):
         ours.remove(["v1", "v1"])
     ours.save(tmp_path / "again")
     again = ShardedIndex.load(tmp_path / "again", mmap=False)
@@ -114,9 +117,101 @@ def test_damage_is_found(tmp_path: Path) -> None:
         ShardedIndex.load(tmp_path / "index")
 
 
+def test_filters_that_can_be_read_once_reach_every_part(both: tuple[ShardedIndex, Index]) -> None:
+    ours, one = both
+    only = [NAMES[:50], NAMES[60:], NAMES[::2], NAMES[3:5], []]
+    same(ours.search(QUERIES, 9, allow=(iter(own) for own in only)), one.search(QUERIES, 9, allow=only))
+    same(ours.search(QUERIES, 9, exclude=iter(NAMES[20:80])), one.search(QUERIES, 9, exclude=NAMES[20:80]))
+    same(ours.within(QUERIES, -1e9, allow=iter(NAMES[20:80])), one.within(QUERIES, -1e9, allow=NAMES[20:80]))
+    with pytest.raises(InputError, match="4 lists"):
+        ours.search(QUERIES, 9, allow=only[:4])
+
+
+def test_vectors_are_replaced_where_they_are(both: tuple[ShardedIndex, Index]) -> None:
+    ours, one = both
+    sizes = [len(part) for part in ours.parts]
+    for index in both:
+        index.update(QUERIES[:3], ["v80", "v0", "v30"])
+    assert [len(part) for part in ours.parts] == sizes
+    np.testing.assert_array_equal(ours.vectors(["v0", "v80"]), QUERIES[[1, 0]])
+    same(ours.search(QUERIES, 9), one.search(QUERIES, 9))
+    for wrong, error in (
+        ((QUERIES[:2], ["v1", "nobody"]), UnknownIdError),
+        ((QUERIES[:2], ["v1", "v1"]), DuplicateIdError),
+        ((QUERIES[:2, :3], ["v1", "v2"]), InputError),
+        ((QUERIES[:1], None), InputError),
+    ):
+        with pytest.raises(error):
+            ours.update(*wrong)
+    np.testing.assert_array_equal(ours.vectors(["v1"]), VECTORS[[1]])
+    ours.compact()
+    assert sum(part.info()["added"] + part.info()["gone"] for part in ours.parts) == 0
+    assert ours.holds(["v80", "v99", "v3"]) == [True, False, True]
+    same(ours.search(QUERIES, 9), one.search(QUERIES, 9))
+
+
+def test_numbers_are_given_to_vectors_without_ids(tmp_path: Path) -> None:
+    index = ShardedIndex.build(VECTORS, tmp_path / "index", shards=3)
+    index.add(QUERIES)
+    assert index.vectors([90, 94]).tolist() == QUERIES[[0, 4]].tolist()
+    assert "91" not in ShardedIndex([Index.build(VECTORS, NAMES)])
+    assert index.holds(["91", 95]) == [True, False]
+    with pytest.raises(InputError, match="no ids"):
+        ShardedIndex([Index.build(VECTORS, NAMES)]).add(QUERIES)
+
+
+def test_the_ids_of_all_parts_are_of_one_type(tmp_path: Path) -> None:
+    for number, ids in enumerate((["a", "b"], [1, 2])):
+        table = pa.table({"id": ids, "vector": list(VECTORS[:2])})
+        pq.write_table(table, tmp_path / f"{number}.parquet")
+    with pytest.raises(InputError, match="numbers in one part and text"):
+        check_apart([Index.build(VECTORS[:2], ["a", "b"]), Index.build(VECTORS[:2], [1, 2])])
+    with pytest.raises(ColumnError, match="different columns"):
+        ShardedIndex.build([tmp_path / "0.parquet", tmp_path / "1.parquet"], tmp_path / "index", shards=2)
+
+
+@pytest.mark.parametrize("metric", ["ip", "cosine", "l2"])
+@pytest.mark.parametrize("kind", ["ivf", "ivf-sq8"])
+def test_one_quantiser_is_trained_for_all_parts(metric: Any, kind: str, tmp_path: Path) -> None:
+    centres = RANDOM.standard_normal((40, 6)) + 3
+    many = (np.repeat(centres, 60, axis=0) + 0.3 * RANDOM.standard_normal((2400, 6))).astype(np.float32)
+    index = ShardedIndex.build(many, tmp_path / "index", shards=3, metric=metric, kind=kind, target_recall=0.8)
+    learnt = []
+    for number, part in enumerate(index.parts):
+        file = tmp_path / "index" / f"part-{number:05d}" / "cache" / "structure.safetensors"
+        centre = part.vectors(part.ids).mean(0) if metric == "l2" else 0
+        learnt.append(load_file(file)["centroids"] + centre)
+    assert len(learnt[0]) == 800 // 39
+    for other in learnt[1:]:
+        np.testing.assert_allclose(other, learnt[0], atol=1e-5)
+    told = index.info()
+    assert told["kind"] == kind
+    assert [part["recall"] >= 0.8 for part in told["parts"]] == [True] * 3
+    asked = many[::50] + 0.05
+    assert 0.8 <= told["recall"] <= 1
+    one = Index.build(many, metric=metric, kind="exact")
+    hits = [len({*ours} & {*true}) for ours, true in zip(index.search(asked).ids, one.search(asked).ids, strict=True)]
+    assert sum(hits) / (10 * len(asked)) >= 0.75
+    assert ShardedIndex.load(tmp_path / "index").info() == told
+
+
+def test_recall_after_merging_counts_the_true_neighbours_of_all_parts() -> None:
+    found = SearchHits([[1, 2], [3, 4]], [np.float32([9, 5]), np.float32([3, 1])])
+    scores = [np.float32([[9, 7], [3, 2]]), np.float32([[6, 5], [1, 0]])]
+    assert merged_recall(found, scores, 2) == 0.5
+    assert merged_recall(found, scores, 1) == 1.0
+
+
 @pytest.mark.slow
 def test_parts_built_side_by_side_are_the_same(tmp_path: Path) -> None:
     folder = folder_of(tmp_path, NAMES)
     alone = ShardedIndex.build(folder, tmp_path / "one", shards=3)
     beside = ShardedIndex.build(folder, tmp_path / "two", shards=3, processes=2)
     same(beside.search(QUERIES, 8), alone.search(QUERIES, 8))
+    given = ShardedIndex.build(VECTORS, tmp_path / "three", shards=3, processes=2)
+    assert given.vectors([89]).tolist() == VECTORS[[89]].tolist()
+    asked = ShardedIndex(given.parts, together=3)
+    same(asked.search(QUERIES, 8), given.search(QUERIES, 8))
+    wrong = folder_of(tmp_path / "three", [f"v{row % 35}" for row in range(90)])
+    with pytest.raises(DuplicateIdError, match="twice"):
+        ShardedIndex.build(wrong, tmp_path / "four", shards=2, processes=2)

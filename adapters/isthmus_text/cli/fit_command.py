@@ -12,9 +12,13 @@ from isthmus.cli.training import Training, fit_command
 from isthmus.reprs import counted
 from isthmus_text.autoencoder import TextAutoencoder
 from isthmus_text.cli.options import Column, Documents, Source, texts_from
+from isthmus_text.decode import writes_texts
 from isthmus_text.fit import chosen_model
 
-METRICS = ("objective", "held_out_nll", "held_out_rate", "active_units", "mutual_information", "of_texts")
+METRICS = (
+    *("objective", "held_out_nll", "held_out_rate", "held_out_cosine"),
+    *("active_units", "mutual_information", "of_texts"),
+)
 
 
 @fit_command
@@ -57,7 +61,7 @@ def fit(
         **training.settings,
     )
     training.save(fitted)
-    out, written = training.out, fitted.adapter.output
+    out, written, writes = training.out, fitted.adapter.output, writes_texts(fitted.model)
     training.report(
         fitted,
         plugins.command_name(fitted.builder),
@@ -69,5 +73,5 @@ def fit(
         sizes=f"{counted(fitted.facts['texts'], 'text')} of at most {counted(written.max_length, 'token')}, "
         f"{written.tokenizer.vocabulary:,} different ones",
         metrics=METRICS,
-        examples=(f'isthmus search {out} "some words"', f"isthmus sample {out}"),
+        examples=(f'isthmus search {out} "some words"', *([f"isthmus sample {out}"] if writes else [])),
     )

@@ -22,7 +22,7 @@ from isthmus.errors import InputError
 from isthmus.reprs import counted
 
 if TYPE_CHECKING:
-    from isthmus.index import Index, SearchHits
+    from isthmus.index import Index, SearchHits, ShardedIndex
 
 Directory = Annotated[Path, typer.Argument(metavar="DIR", help="A saved index.")]
 Vectors = Annotated[Path, typer.Argument(metavar="VECTORS", help=".npy, or a Parquet, CSV or JSON table with ids.")]
@@ -49,6 +49,8 @@ def build(
     seconds: Annotated[float | None, typer.Option(help="Time limit of one query.")] = None,
     memory: Annotated[int | None, typer.Option(help="Maximum bytes of vectors and index.")] = None,
     build_seconds: Annotated[float | None, typer.Option(help="Time limit for trying kinds.")] = None,
+    parts: Annotated[int, typer.Option(help="Parts of the index; VECTORS may be a folder of Parquet files then.")] = 1,
+    processes: Annotated[int, typer.Option(help="Parts that are built at the same time.")] = 1,
     seed: Seed = 0,
     threads: Threads = None,
     as_json: Json = False,
@@ -56,29 +58,37 @@ def build(
     """Build an index of vectors: exact search if it is fast enough, otherwise the fastest kind with the target
     recall."""
     from isthmus.bundle.directory import check_target
-    from isthmus.index import Budget, Index
+    from isthmus.index import Budget, Index, ShardedIndex
     from isthmus.index.tuning.budget import BUILD_SECONDS
     from isthmus.index.vectors import check_metric
     from isthmus.training.progress_display import ProgressBar
 
-    check_target(out)
     check_metric(metric)
     budget = Budget(seconds, memory, BUILD_SECONDS if build_seconds is None else build_seconds)
+    shared: dict[str, Any] = {
+        "metric": metric,
+        "target_recall": target_recall,
+        "k": k,
+        "budget": budget,
+        "seed": seed,
+        "queries": queries,
+        "kind": kind,
+    }
     with _limit_threads(threads):
+        if parts != 1:
+            _check_parts(encoding, delimiter, header)
+            made = ShardedIndex.build(vectors, out, shards=parts, ids=ids, processes=processes, **shared)
+            _print_info(out, made, as_json)
+            return
+        check_target(out)
         index = Index.build(
             vectors,
             ids,
-            metric=metric,  # type: ignore[arg-type]
-            target_recall=target_recall,
-            k=k,
-            budget=budget,
-            seed=seed,
-            queries=queries,
-            kind=kind,
             progress=ProgressBar() if sys.stderr.isatty() else None,
             encoding=encoding,
             delimiter=delimiter,
             header=header,
+            **shared,
         )
     index.save(out)
     _print_info(out, index, as_json)
@@ -104,21 +114,21 @@ def search(
     as_json: Json = False,
 ) -> None:
     """Find the nearest neighbours of queries, or of vectors in the index."""
-    from isthmus.files import Told
-    from isthmus.index import Index, vector_files
+    from isthmus.files import NOTHING_TOLD, Told
+    from isthmus.index import vector_files
 
     if (queries is None) == (not like):
         given = "no queries" if queries is None else "a file of queries and --like"
         raise InputError(given, expected="a file of vectors, or --like ID", remedy="see isthmus index search --help")
-    index = Index.load(directory, verify="header" if mmap else "full", mmap=mmap)
+    index = _opened(directory, mmap)
     excluded, allowed = _parse_ids(index, "--exclude", exclude), _parse_ids(index, "--allow", allow)
     with _limit_threads(threads):
         if queries is None:
             names: list[Any] = _parse_ids(index, "--like", like) or []
             asked: Any = index.vectors(names)
         else:
-            told = Told.of(encoding, delimiter, header)
-            asked, own = vector_files.read(queries, remembered=index.id_column, told=told, alike=index.written)
+            told, alike = Told.of(encoding, delimiter, header), getattr(index, "written", NOTHING_TOLD)
+            asked, own = vector_files.read(queries, remembered=index.id_column, told=told, alike=alike)
             names = list(range(len(asked))) if own is None else own
         if within is None:
             found = index.search(asked, k, exclude=excluded, allow=allowed)
@@ -138,9 +148,7 @@ def add(
     as_json: Json = False,
 ) -> None:
     """Add vectors to an index, with the ids of the file or numbers above all others."""
-    from isthmus.index import Index
-
-    index = Index.load(directory)
+    index = _opened(directory)
     (index.update if update else index.add)(vectors, encoding=encoding, delimiter=delimiter, header=header)
     _save(directory, index, compact, as_json)
 
@@ -152,18 +160,29 @@ def remove(
     as_json: Json = False,
 ) -> None:
     """Remove ids from an index."""
-    from isthmus.index import Index
-
-    index = Index.load(directory)
+    index = _opened(directory)
     index.remove(_parse_ids(index, "ID", ids) or [])
     _save(directory, index, compact, as_json)
 
 
 def info(directory: Directory, as_json: Json = False) -> None:
     """Describe an index: its kind, the reason for it, and the kinds that were tried."""
-    from isthmus.index import Index
+    _print_info(directory, _opened(directory), as_json)
 
-    _print_info(directory, Index.load(directory), as_json)
+
+def export(
+    directory: Directory,
+    out: Annotated[
+        Path, typer.Argument(metavar="OUT", help="A .parquet or .npy file; of an index of parts, a new folder.")
+    ],
+    as_json: Json = False,
+) -> None:
+    """Write all vectors with their ids as Parquet, for a vector database."""
+    index = _opened(directory, mmap=True)
+    index.export(out)
+    document = {"path": str(out), "rows": len(index), "width": index.width, "metric": index.metric}
+    vectors = f"{counted(len(index), 'vector')} of {index.width} numbers"
+    emit(document, as_json, lambda: Text(f"{out}: {vectors}, to be compared by {index.metric}"))
 
 
 def benchmark(
@@ -195,8 +214,26 @@ COMMANDS: Mapping[str, Function] = {
     "add": add,
     "remove": remove,
     "info": info,
+    "export": export,
     "benchmark": benchmark,
 }
+
+
+def _opened(directory: Path, mmap: bool = False) -> Index | ShardedIndex:
+    """A saved index, of one part or of several."""
+    from isthmus.index import Index, ShardedIndex
+    from isthmus.index.sharded.contents import DOCUMENT
+
+    kind = ShardedIndex if (directory / DOCUMENT).is_file() else Index
+    return kind.load(directory, verify="header" if mmap else "full", mmap=mmap)
+
+
+def _check_parts(*written: object) -> None:
+    """Check that nothing is told of text files, which an index of several parts is not built from."""
+    if any(one is not None for one in written):
+        raise InputError(
+            "--parts with --encoding, --delimiter or --header", expected="Parquet files or a .npy file, without these"
+        )
 
 
 @contextlib.contextmanager
@@ -207,7 +244,7 @@ def _limit_threads(threads: int | None) -> Iterator[None]:
         yield
 
 
-def _parse_ids(index: Index, option: str, texts: list[str] | None) -> list[Any] | None:
+def _parse_ids(index: Index | ShardedIndex, option: str, texts: list[str] | None) -> list[Any] | None:
     """Parse ids, in the type of the index."""
     return IdReader(_KnownIds(index), option).flat(texts) if texts else None
 
@@ -216,7 +253,7 @@ def _parse_ids(index: Index, option: str, texts: list[str] | None) -> list[Any] 
 class _KnownIds:
     """The ids of an index, for ``IdReader``."""
 
-    index: Index
+    index: Index | ShardedIndex
 
     @property
     def kind(self) -> str:
@@ -226,7 +263,7 @@ class _KnownIds:
         return id_ in self.index
 
 
-def _save(directory: Path, index: Index, compact: bool, as_json: bool) -> None:
+def _save(directory: Path, index: Index | ShardedIndex, compact: bool, as_json: bool) -> None:
     if compact:
         index.compact()
     index.save(directory)
@@ -245,7 +282,7 @@ def _answer_table(names: list[Any], found: SearchHits) -> RenderableType:
     return table(("query", "id", "score"), rows)
 
 
-def _print_info(directory: Path, index: Index, as_json: bool) -> None:
+def _print_info(directory: Path, index: Index | ShardedIndex, as_json: bool) -> None:
     info_document = index.info()
     emit({"path": str(directory), **info_document}, as_json, lambda: _info_text(directory, info_document))
 
@@ -254,7 +291,8 @@ def _info_text(directory: Path, info: dict[str, Any]) -> RenderableType:
     head = (
         f"{directory}: {counted(info['rows'], 'vector')} of {info['width']} numbers by {info['metric']}, {info['kind']}"
     )
-    why = f"recall@{info['k']} {info['recall']:.3f}; {info['reason']}; {size(info['bytes'])} in memory"
+    recall = "not measured" if info["recall"] is None else f"{info['recall']:.3f}"
+    why = f"recall@{info['k']} {recall}; {info['reason']}; {size(info['bytes'])} in memory"
     later = f"{info['gone']:,} removed and {info['added']:,} added since the last compact"
     columns = ("tried", "settings", "recall", "queries/s", "alone, ms", "size", "outcome")
     rows = [

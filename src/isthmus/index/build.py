@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -14,6 +14,7 @@ from isthmus.errors import InputError, UnknownIdError
 from isthmus.ids import Id
 from isthmus.index import vector_files
 from isthmus.index.exact.searcher import ExactSearcher
+from isthmus.index.kinds import Structure
 from isthmus.index.segment import Segment
 from isthmus.index.snapshot import Snapshot, check_distinct
 from isthmus.index.tuning.builds import IndexBuilds
@@ -24,6 +25,9 @@ from isthmus.index.vectors import Metric, check_lengths, check_queries
 from isthmus.vocabulary import Kind, Rows, Vocabulary, empty_ids
 
 EMPTY = ChosenIndex("exact", None, 1.0, "the index is empty")
+
+Known = Callable[[ExactSearcher], Mapping[Hashable, Structure]]
+"""A function from the vectors to structures that exist already, by the key of the kinds that use them."""
 
 
 def vocabulary_of(ids: list[Id] | None, rows: int, kind: Kind = "int64") -> Vocabulary:
@@ -51,6 +55,7 @@ def build_snapshots(
     requests: Sequence[IndexRequest],
     queries: Any,
     progress: StepProgress | None = None,
+    known: Known | None = None,
 ) -> list[tuple[Snapshot, ChosenIndex, IndexRequest]]:
     """Build one index over the same vectors for each request.
 
@@ -61,6 +66,7 @@ def build_snapshots(
         requests: requests with the same seed; structures are built once and shared.
         queries: as for ``Index.build``.
         progress: as for ``Index.build``.
+        known: structures that exist already, such as centroids that several indexes share.
 
     Raises:
         InputError: the errors of ``vector_files.read``, queries of another width, or a vector with too large a norm.
@@ -74,7 +80,7 @@ def build_snapshots(
     asked = None if queries is None else vector_files.read(queries, None, requests[0].id_column, alike=written)[0]
     if asked is not None:
         check_queries(asked, given.shape[1], torch.device("cpu"), metric)
-    segments = choose_segments(given, vocabulary, metric, requests, asked, progress)
+    segments = choose_segments(given, vocabulary, metric, requests, asked, progress, known)
     width = given.shape[1]
     return [
         (Snapshot(metric, width, vocabulary.kind, base, None, None), chosen, request)
@@ -107,6 +113,7 @@ def choose_segments(
     requests: Sequence[IndexRequest],
     queries: Tensor | None,
     progress: StepProgress | None = None,
+    known: Known | None = None,
 ) -> list[tuple[Segment | None, ChosenIndex]]:
     """``choose_segment`` for several requests with the same seed: structures are built once and shared.
 
@@ -117,6 +124,7 @@ def choose_segments(
         requests: kind, recall and budget of each index.
         queries: queries to measure with; None for randomly drawn vectors with noise.
         progress: told which kind is being tried.
+        known: as for ``build_snapshots``.
 
     Returns:
         The segment (None if there are no vectors) and the choice, for each request.
@@ -124,7 +132,7 @@ def choose_segments(
     if not len(vectors):
         return [(None, EMPTY) for _ in requests]
     exact = ExactSearcher.over(vectors, metric)
-    builds = IndexBuilds(exact, requests[0].seed)
+    builds = IndexBuilds(exact, requests[0].seed, {} if known is None else known(exact))
     chosen = [choose(exact, request, queries, builds, progress) for request in requests]
     return [(Segment(vectors, ids, metric, own.searcher, exact), own) for own in chosen]
 
@@ -200,11 +208,10 @@ def rows_of(snapshot: Snapshot, ids: Iterable[Id]) -> Rows:
         UnknownIdError: an id that is not in the index.
     """
     given = list(ids)
-    found, unknown = snapshot.rows(given)
-    if unknown:
-        raise UnknownIdError(f"id {unknown[0]!r} is not in the index", expected="ids of the index")
-    place = dict(zip(snapshot.ids_of(found), found.tolist(), strict=True))
-    return np.asarray([place[id_] for id_ in given], dtype=np.int64)
+    rows = snapshot.places(given)
+    if (rows < 0).any():
+        raise UnknownIdError(f"id {given[int(np.argmin(rows))]!r} is not in the index", expected="ids of the index")
+    return rows
 
 
 def deletion_mask(rows: Tensor, frozen: int) -> Tensor | None:

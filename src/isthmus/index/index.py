@@ -153,6 +153,11 @@ class Index:
     def __contains__(self, id_: object) -> bool:
         return isinstance(id_, int | str) and not self._state.snapshot.rows([id_])[1]
 
+    def holds(self, ids: IdArray) -> list[bool]:
+        """Whether each of some ids is in the index, in the order given."""
+        held: list[bool] = (self._state.snapshot.places(vector_files.as_ids(ids)) >= 0).tolist()
+        return held
+
     @torch.no_grad()
     def search(
         self, queries: Any, k: int | Sequence[int] = 10, *, exclude: Ids | None = None, allow: Ids | None = None
@@ -271,13 +276,14 @@ class Index:
         return saving.described(self._state.snapshot, self._state.chosen, self._request)
 
     def export(self, path: str | Path) -> None:
-        """Write all vectors as ``.npy``, or with their ids as Parquet. ``build`` reads both.
+        """Write all vectors as ``.npy``, or with their ids as Parquet. ``build`` reads both, and many vector databases
+        read Parquet. The columns are ``id`` and ``vector``; the metadata of the schema tell the metric.
 
         Raises:
             InputError: another file extension.
             OSError: the file cannot be written.
         """
-        vector_files.write(*self._state.snapshot.live(), path)
+        vector_files.write(*self._state.snapshot.live(), path, {"isthmus.metric": self.metric})
 
     def save(self, directory: str | Path) -> None:
         """Save the index in a directory, completely or not at all. An older index at this path is replaced.

@@ -279,6 +279,18 @@ def allowed(ids: Ids | None, queries: int, snapshot: Snapshot) -> Allow:
     return rows
 
 
+def reusable(ids: Ids | None, name: str) -> Ids | None:
+    """Ids, or a list of ids for each query, as lists, which can be read more than once.
+
+    Raises:
+        InputError: neither.
+    """
+    if ids is None:
+        return None
+    given = _list(ids, name)
+    return given if not given or _is_id(given[0]) else [_list(one, name) for one in given]
+
+
 def as_queries(queries: Any) -> Float[Tensor, "batch width"]:
     """One query, or one per row, as float32 on the CPU, from numpy, torch or lists of numbers.
 
@@ -295,11 +307,15 @@ def as_queries(queries: Any) -> Float[Tensor, "batch width"]:
 def _read(ids: Ids, queries: int, name: str) -> tuple[list[Id] | None, list[list[Id]]]:
     """Ids for all queries, or one list for each query."""
     given = _list(ids, name)
-    if not given or isinstance(given[0], int | str | np.integer):
+    if not given or _is_id(given[0]):
         return given, []
     if len(given) != queries:
         raise InputError(f"{name} holds {len(given)} lists", expected=f"one for each of {queries} queries")
     return None, [_list(one, name) for one in given]
+
+
+def _is_id(one: Any) -> bool:
+    return isinstance(one, int | str | np.integer)
 
 
 def _list(ids: Any, name: str) -> list[Any]:

@@ -7,7 +7,7 @@ creates a new snapshot and leaves the old one as it is, so a running search keep
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
@@ -132,6 +132,18 @@ class Snapshot:
             return found, unknown
         later, unknown = self.later.vocabulary.split(unknown)
         return np.concatenate([found, later + self.frozen]), unknown
+
+    def places(self, ids: Sequence[Id]) -> Rows:
+        """The row of each id, in the order given; -1 for unknown ones."""
+        found = np.full(len(ids), -1, dtype=np.int64)
+        if self.base is not None:
+            found = self.base.vocabulary.places(ids)
+            if self.deleted is not None:
+                found[(found >= 0) & self.deleted.numpy()[found]] = -1
+        if self.later is not None:
+            later = self.later.vocabulary.places(ids)
+            found[later >= 0] = later[later >= 0] + self.frozen
+        return found
 
     def ids_of(self, rows: Rows) -> list[Any]:
         """The ids of rows; nested lists for a 2-D array of rows."""

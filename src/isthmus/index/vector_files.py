@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +29,9 @@ logger = logging.getLogger(__name__)
 
 ID, VECTOR = "id", "vector"
 """Default names of the columns of a table."""
+
+GROUP_ROWS = 1 << 16
+"""Rows of a group of a Parquet file, which readers hold in memory as a whole."""
 
 FORMATS = "vectors in a .npy, Parquet, CSV, TSV or JSON file"
 
@@ -91,7 +94,9 @@ def as_ids(ids: Any) -> list[Id]:
     return [proper_id(one) for one in listed("ids", ids, "several whole numbers or texts")]
 
 
-def write(vectors: Float[Tensor, "rows width"], ids: list[Id], path: str | Path) -> None:
+def write(
+    vectors: Float[Tensor, "rows width"], ids: list[Id], path: str | Path, metadata: Mapping[str, str] | None = None
+) -> None:
     """Write vectors as ``.npy``, or vectors and ids as Parquet, depending on the file extension. The file is written
     completely or not at all.
 
@@ -99,6 +104,7 @@ def write(vectors: Float[Tensor, "rows width"], ids: list[Id], path: str | Path)
         vectors: one vector per row.
         ids: ids of the vectors.
         path: ends in ``.npy`` or ``.parquet``; an older file is replaced.
+        metadata: of the schema of a Parquet file.
 
     Raises:
         InputError: another file extension, or no file can be written at this path.
@@ -112,7 +118,8 @@ def write(vectors: Float[Tensor, "rows width"], ids: list[Id], path: str | Path)
         flat = pa.array(vectors.numpy().reshape(-1))
         column = pa.FixedSizeListArray.from_arrays(flat, vectors.shape[1])
         with written(path) as file:
-            pq.write_table(pa.table({ID: _as_column(ids), VECTOR: column}), file)
+            table = pa.table({ID: _as_column(ids), VECTOR: column}).replace_schema_metadata(metadata)
+            pq.write_table(table, file, row_group_size=GROUP_ROWS)
     else:
         raise InputError(f"{path.name!r} to write vectors to", expected="a name that ends in .npy or .parquet")
 

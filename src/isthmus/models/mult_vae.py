@@ -140,8 +140,8 @@ def mult_vae(
         batch_size: users per batch; None is 200 batches an epoch, of 100 to 500 users. Published: 500.
         learning_rate: step size of Adam.
         weight_decay: weight of an L2 penalty on the weight matrices, added to the gradient.
-        patience: epochs without a better validation score before training stops; None trains all epochs. The score often
-            falls for a dozen early epochs and then rises further.
+        patience: epochs without a better validation score before training stops; None trains all epochs. The score
+            often falls for a dozen early epochs and then rises further.
         negatives: items drawn per batch to estimate the softmax; 0 computes it exactly; None depends on the number of
             items, see ``isthmus.models.parts.item_softmax``.
         feature_weight: how much features of an item count beside vectors of its own in training, if features are given:

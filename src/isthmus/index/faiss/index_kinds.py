@@ -46,11 +46,13 @@ class FaissIndexKind:
         return self.kind.number_bytes * stored + self.kind.row_bytes(width)
 
     def build(self, exact: ExactSearcher, seed: int, structure: Structure | None = None) -> FaissSearcher:
-        """An index with the default settings of its kind.
+        """An index with the default settings of its kind, and as many lists as a given structure has.
 
         Args and errors are those of ``IndexKind.build``.
         """
         settings = self.kind.defaults(len(exact), exact.width, seed % (RANGES["seed"][1] + 1))
+        if self.kind.inverted and structure is not None and len(structure["centroids"]) != settings.lists:
+            settings = FaissSettings.checked(len(exact), lists=len(structure["centroids"]), seed=settings.seed)
         return FaissSearcher.over(exact, self.name, settings, structure)
 
     def restore(

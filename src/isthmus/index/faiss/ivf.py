@@ -11,6 +11,7 @@ from typing import Any
 
 import faiss
 import numpy as np
+import numpy.typing as npt
 
 from isthmus.index.faiss.flat import metric
 from isthmus.index.faiss.parameters import FaissSettings, SearchSettings
@@ -48,17 +49,35 @@ def grid_of_bytes(settings: FaissSettings) -> Sequence[Sequence[SearchSettings]]
 
 
 def fits(structure: Structure, finished: Array, settings: FaissSettings) -> bool:
-    """Whether there is one numeric centroid for each list.
+    """Whether there is one numeric centroid for each list, and, if they are told, a list for each vector.
 
     Args:
         structure: structure read from a file.
         finished: the vectors of the lists or the graph.
         settings: settings of the index.
     """
-    centroids = structure.get("centroids")
-    if set(structure) != {"centroids"} or centroids is None or centroids.dtype != np.float32:
+    centroids, lists = structure.get("centroids"), structure.get("lists")
+    if structure.keys() - {"centroids", "lists"} or centroids is None or centroids.dtype != np.float32:
+        return False
+    if lists is not None and not _are_lists(lists, len(finished), settings.lists):
         return False
     return centroids.shape == (settings.lists, finished.shape[1]) and bool(np.isfinite(centroids).all())
+
+
+def _are_lists(numbers: npt.NDArray[np.generic], rows: int, lists: int) -> bool:
+    if numbers.dtype != np.int32 or numbers.shape != (rows,):
+        return False
+    return bool(int(numbers.min()) >= 0 and int(numbers.max()) < lists)
+
+
+def lists_of(index: Any, rows: int) -> npt.NDArray[np.int32]:
+    """The list of each vector, so that a saved index is filled without comparing vectors and centroids again."""
+    found = np.zeros(rows, np.int32)
+    for number in range(index.nlist):
+        size = index.invlists.list_size(number)
+        if size:
+            found[faiss.rev_swig_ptr(index.invlists.get_ids(number), size)] = number
+    return found
 
 
 def coarse(stored: TransformedVectors, structure: Structure) -> Any:
@@ -68,12 +87,16 @@ def coarse(stored: TransformedVectors, structure: Structure) -> Any:
     return index
 
 
-def filled(index: Any, stored: TransformedVectors) -> Any:
-    """Train the remaining parts of the index and add all vectors."""
+def filled(index: Any, stored: TransformedVectors, lists: npt.NDArray[np.generic] | None = None) -> Any:
+    """Train the remaining parts of the index and add all vectors, each to its list if ``lists`` tells it."""
     vectors = stored.vectors
     # Training codebooks of 16 entries needs at least 16 vectors; their values do not matter.
     index.train(vectors if len(vectors) >= ENTRIES else np.resize(vectors, (ENTRIES, vectors.shape[1])))
-    index.add(vectors)
+    if lists is None:
+        index.add(vectors)
+    else:
+        numbers = lists.astype(np.int64)
+        index.add_core(len(vectors), faiss.swig_ptr(vectors), None, faiss.swig_ptr(numbers))
     return index
 
 
@@ -92,7 +115,8 @@ def full(stored: TransformedVectors, settings: FaissSettings, structure: Structu
         FAISS's index.
     """
     width = stored.vectors.shape[1]
-    return filled(faiss.IndexIVFFlat(coarse(stored, structure), width, settings.lists, metric(stored)), stored)
+    index = faiss.IndexIVFFlat(coarse(stored, structure), width, settings.lists, metric(stored))
+    return filled(index, stored, structure.get("lists"))
 
 
 def sq8(stored: TransformedVectors, settings: FaissSettings, structure: Structure) -> Any:
@@ -109,7 +133,8 @@ def sq8(stored: TransformedVectors, settings: FaissSettings, structure: Structur
     coding = faiss.ScalarQuantizer.QT_8bit
     width = stored.vectors.shape[1]
     quantiser = coarse(stored, structure)
-    return filled(faiss.IndexIVFScalarQuantizer(quantiser, width, settings.lists, coding, metric(stored)), stored)
+    index = faiss.IndexIVFScalarQuantizer(quantiser, width, settings.lists, coding, metric(stored))
+    return filled(index, stored, structure.get("lists"))
 
 
 def parameters(settings: FaissSettings, candidates: int, options: dict[str, Any]) -> Any:

@@ -39,6 +39,7 @@ class FaissKind:
         declines: why it is not useful for some vectors; None if it may be.
         row_bytes: bytes per vector of a width in addition to its numbers.
         inverted: whether its structure consists of centroids, which are transformed like vectors.
+        tells_lists: whether the lists of its vectors are saved beside the centroids.
         all_seen: whether every vector is compared in full.
         selects: whether a selector does not slow it down.
         metrics: the metrics for which it is tried among all kinds.
@@ -58,6 +59,7 @@ class FaissKind:
     declines: Callable[[ExactSearcher], str | None] = lambda exact: None
     row_bytes: Callable[[int], float] = lambda width: 0.0
     inverted: bool = False
+    tells_lists: bool = False
     all_seen: bool = False
     selects: bool = True
     metrics: tuple[Metric, ...] = EVERY
@@ -92,6 +94,7 @@ def _listed(
         transform=transform,
         row_bytes=lambda width: 8.0,
         inverted=True,
+        tells_lists=make in (ivf.full, ivf.sq8),
         metrics=metrics,
     )
 

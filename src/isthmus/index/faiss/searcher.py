@@ -21,6 +21,7 @@ from torch import Tensor
 from isthmus.index.exact.filters import Allow, Filters
 from isthmus.index.exact.searcher import ExactSearcher
 from isthmus.index.exact.top_k import by_score
+from isthmus.index.faiss import ivf
 from isthmus.index.faiss.candidates import EXACT_SHARE, MOST_CANDIDATES, groups_of, nearer, needed_of, selecting
 from isthmus.index.faiss.kinds import KINDS, Name, check_kind
 from isthmus.index.faiss.parameters import FaissSettings, Keywords, SearchSettings
@@ -111,7 +112,9 @@ class FaissSearcher:
             finished = structure
             if found.inverted:
                 centroids = np.asarray(structure["centroids"], dtype=np.float32)
-                finished = {"centroids": pad_and_rotate(transform, centroids, settings.seed)}
+                finished = {**structure, "centroids": pad_and_rotate(transform, centroids, settings.seed)}
+                if "lists" in structure:  # FAISS keeps them, too
+                    structure = {"centroids": centroids}
             index = found.make(TransformedVectors(vectors, lifted.by_distance), settings, finished)
         # Maps FAISS's numbers to rows; -1 (no row) maps to the last entry.
         order = np.append(structure["order"], -1).astype(np.int64) if "order" in structure else None
@@ -160,8 +163,11 @@ class FaissSearcher:
 
     @property
     def structure(self) -> Structure:
-        """Centroids, or links with levels, order and axes; empty for flat indexes."""
-        return self._structure
+        """Centroids and, for some kinds, the list of each vector, or links with levels, order and axes; empty for flat
+        indexes."""
+        if not self._kind.tells_lists:
+            return self._structure
+        return {**self._structure, "lists": ivf.lists_of(self._index, len(self))}
 
     @property
     def width(self) -> int:

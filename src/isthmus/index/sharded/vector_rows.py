@@ -8,11 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from isthmus.checked.arguments import path_of
-from isthmus.errors import InputError, SourceError
+from isthmus.errors import ColumnError, InputError, SourceError
 
 EXPECTED = "a folder of Parquet files, some of them as a list, a .npy file, or an array"
 
@@ -70,6 +71,7 @@ class VectorRows:
 
         Raises:
             SourceError: a file that cannot be read.
+            ColumnError: files of different columns.
         """
         if self.array is not None:
             return self.array[start:stop]
@@ -81,7 +83,32 @@ class VectorRows:
             if low < high:
                 tables.append(_range(file, low - first, high - first))
             first += count
-        return pa.concat_tables(tables)
+        return _joined(tables)
+
+    def take(self, numbers: npt.NDArray[np.int64]) -> Any:
+        """Some rows, by ascending number: a table, or an array. A file is read one group of rows after the other.
+
+        Raises:
+            SourceError: a file that cannot be read.
+            ColumnError: files of different columns.
+        """
+        if self.array is not None:
+            return self.array[numbers]
+        if self.files[0].suffix == ".npy":
+            return np.array(_mapped(self.files[0])[numbers])
+        tables, first = [], 0
+        for file, count in zip(self.files, self.counts, strict=True):
+            own = numbers[(numbers >= first) & (numbers < first + count)] - first
+            if len(own):
+                tables += _some(file, own)
+            first += count
+        return _joined(tables)
+
+    def part(self, start: int, stop: int) -> tuple[VectorRows, int, int]:
+        """What another process needs to read rows ``start`` to ``stop``: a source, and their numbers in it."""
+        if self.array is None:
+            return self, start, stop
+        return VectorRows((), self.array[start:stop], (stop - start,)), 0, stop - start
 
 
 def _mapped(place: Path) -> Any:
@@ -110,5 +137,28 @@ def _range(file: Path, start: int, stop: int) -> pa.Table:
                     groups.append(group)
                 first += count
             return opened.read_row_groups(groups).slice(start - before, stop - start)
+    except (OSError, pa.ArrowException) as error:
+        raise SourceError(f"{str(file)!r} cannot be read ({error})", expected=EXPECTED) from error
+
+
+def _joined(tables: Sequence[pa.Table]) -> pa.Table:
+    try:
+        return pa.concat_tables(tables)
+    except pa.ArrowException as error:
+        raise ColumnError(f"files of different columns ({error})", expected="the same columns in all files") from error
+
+
+def _some(file: Path, numbers: npt.NDArray[np.int64]) -> list[pa.Table]:
+    """Rows of a file by ascending number, one group of rows in memory at a time."""
+    try:
+        with pq.ParquetFile(file) as opened:
+            tables, first = [], 0
+            for group in range(opened.num_row_groups):
+                count = opened.metadata.row_group(group).num_rows
+                own = numbers[(numbers >= first) & (numbers < first + count)] - first
+                if len(own):
+                    tables.append(opened.read_row_group(group).take(own))
+                first += count
+            return tables
     except (OSError, pa.ArrowException) as error:
         raise SourceError(f"{str(file)!r} cannot be read ({error})", expected=EXPECTED) from error

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Hashable
+from collections.abc import Hashable, Mapping
+from types import MappingProxyType
 from typing import NamedTuple, final
 
 from isthmus.index.exact.searcher import ExactSearcher
@@ -24,13 +25,16 @@ class IndexBuilds:
     Args:
         exact: exact searcher over the vectors.
         seed: seed of k-means and rotations.
+        known: structures that exist already, by the key of the kinds that use them.
     """
 
-    def __init__(self, exact: ExactSearcher, seed: int) -> None:
+    def __init__(
+        self, exact: ExactSearcher, seed: int, known: Mapping[Hashable, Structure] = MappingProxyType({})
+    ) -> None:
         self.exact, self._seed = exact, seed
         self._built: dict[str, Built] = {}
         self._declined: dict[str, str | None] = {}
-        self._structures: dict[Hashable, Structure] = {}
+        self._structures: dict[Hashable, Structure] = dict(known)
 
     def built(self, kind: IndexKind) -> Built:
         """An index of a kind, with its build time; kinds share structures where they can."""
