@@ -35,7 +35,7 @@ from isthmus_text.encode import Codes, encode
 from isthmus_text.evaluate import nats_per_token
 from isthmus_text.input_output import InputOutput, fit_input_output, portable_settings
 from isthmus_text.quality import findings
-from isthmus_text.search_keys import fit_whitening
+from isthmus_text.search.keys import fit_whitening
 from isthmus_text.static.finish import finish, products_of_teacher
 from isthmus_text.texts import Rows, Texts
 from isthmus_text.validation import REMEDIES, HeldOutMonitor

@@ -13,7 +13,7 @@ from isthmus.fitted.anomaly import THRESHOLD
 from isthmus_text.fit import PLUGIN
 from isthmus_text.input_output import InputOutput
 from isthmus_text.pretrained.checkpoints import check_saved
-from isthmus_text.search_keys import search_keys
+from isthmus_text.search.keys import search_keys
 
 
 def _scorer(documents: Mapping[str, str], tensors: Mapping[str, Tensor]) -> LikelihoodScorer | None:

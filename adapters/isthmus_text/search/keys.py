@@ -19,8 +19,8 @@ from isthmus.fitted import FittedAutoencoder, Gallery, Whitening
 from isthmus.fitted.gallery import Keys
 from isthmus_text.encode import encode
 from isthmus_text.input_output import InputOutput
+from isthmus_text.search.words import word_search
 from isthmus_text.texts import Texts
-from isthmus_text.word_search import word_search
 
 
 @final
