@@ -1,7 +1,7 @@
 """What do the two models for sentences do after minutes of training? One writes back and searches, the other draws.
 
-``TextAutoencoder.fit(texts)`` with no settings (``sequence-autoencoder``), and ``sequence-vae`` as an LSTM,
-on captions of photographs (multi30k: 145,000 for training, of which each model holds 2,000 out). Settings were chosen on the
+``TextAutoencoder.fit(texts)`` with no settings (``sequence-autoencoder``), and ``sequence-vae`` as an LSTM, on captions
+of photographs (multi30k: 145,000 for training, of which each model holds 2,000 out). Settings were chosen on the
 validation captions; these are the 5,000 test captions.
 
 - Written back: BLEU (whitespace tokens, beam search) and share of exact matches of 1,000 captions, the longest of
