@@ -13,6 +13,7 @@ from torch import Tensor
 
 from isthmus import plugins
 from isthmus.core.autoencoder import Autoencoder
+from isthmus.distributed import Joined, joined
 from isthmus.fitted import (
     AfterTraining,
     FitRequest,
@@ -105,15 +106,29 @@ def fit(
         request: model, settings and held-out share.
         tokens: how texts are tokenised.
         vectors: embeddings of these texts by a frozen encoder or a teacher, if they are known.
-        run: device, seed, precision, progress and checkpoints.
+        run: device, seed, precision, progress and checkpoints; with ``shard="batches"``, this process and others that
+            ``torchrun`` started split the batches. Each of them returns the same model.
 
     Returns:
         The fitted model.
     """
-    spec = request.resolve(lambda builder: _defaults(builder, data))
+    with joined(run) as others:
+        others.check_same("texts", data.packed.data, data.packed.starts, data.packed.ends)
+        made = _fit(data, request, tokens, vectors, others)
+        # Every process has the whole model, which need not be built again.
+        kept = others.finished(made.model, lambda tensors: made.model)
+        assert isinstance(kept, Autoencoder)
+        return replace(made, model=kept)
+
+
+def _fit(
+    data: Texts, request: FitRequest, tokens: TokenRequest, vectors: Codes | None, others: Joined
+) -> FittedAutoencoder[InputOutput]:
+    spec, run = request.resolve(lambda builder: _defaults(builder, data)), others.run
     rows = hold_out(len(data), request.validation, run.seed, most=MOST_HELD_OUT, of="texts")
     train, held = (some.numpy() for some in rows)
     adapter = fit_input_output(data, spec.settings, tokens.tokenizer, tokens.size(spec.name), tokens.max_length)
+    others.check_same("tokenizers", *(np.frombuffer(text.encode(), np.uint8) for text in adapter.state().values()))
     recipe, model = spec.build(adapter.signal, run)
     # Before a frozen encoder embeds the texts, which may take long.
     model.to(run.torch_device())

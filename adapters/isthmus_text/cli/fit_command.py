@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Annotated, Any
 
 import typer
@@ -21,7 +22,7 @@ METRICS = (
 )
 
 
-@fit_command
+@partial(fit_command, batches=True)
 def fit(
     file: Source,
     training: Training,
