@@ -1,7 +1,7 @@
 """Centring and whitening of codes, so that their cosines say how alike records are.
 
-All codes of a model share a large mean, and a few directions carry most of what they differ in: the cosines of a
-variational model's codes are all near 1. Without the mean, and with every direction divided by its spread, cosines of
+The codes of a model may share a large mean, and few directions may carry most of what they differ in, so that all cosines
+are near 1. Without the mean, and with every direction divided by its spread, cosines of
 random pairs are spread around 0 (Su, Cao, Liu & Ou, "Whitening Sentence Representations for Better Semantics and Faster
 Retrieval", 2021; Huang et al., "WhiteningBERT", EMNLP Findings 2021).
 """
