@@ -1,9 +1,9 @@
 """Centring and whitening of codes, so that their cosines say how alike records are.
 
-The codes of a model may share a large mean, and few directions may carry most of what they differ in, so that all cosines
-are near 1. Without the mean, and with every direction divided by its spread, cosines of
-random pairs are spread around 0 (Su, Cao, Liu & Ou, "Whitening Sentence Representations for Better Semantics and Faster
-Retrieval", 2021; Huang et al., "WhiteningBERT", EMNLP Findings 2021).
+The codes of a model may share a large mean, and few directions may carry most of what they differ in, so that all
+cosines are near 1. Without the mean, and with every direction divided by its spread, cosines of random pairs are spread
+around 0 (Su, Cao, Liu & Ou, "Whitening Sentence Representations for Better Semantics and Faster Retrieval", 2021; Huang
+et al., "WhiteningBERT", EMNLP Findings 2021).
 """
 
 from __future__ import annotations
