@@ -31,6 +31,7 @@ MODULES: Mapping[str, str] = {
     "event_store": "recommendation.event_store",
     "text_vae": "text.vae",
     "text_embeddings": "text.embeddings",
+    "text_static": "text.static",
     "text_compression": "text.compression",
     "text_speed": "text.speed",
     "text_preparing": "text.preparing",

@@ -25,6 +25,25 @@ def test_what_cannot_be_trained_is_refused_before_ray_starts(tmp_path):
 
 
 @pytest.mark.slow
+def test_two_workers_split_the_batches_of_texts(tmp_path):
+    pytest.importorskip("ray")
+    draw = np.random.default_rng(0)
+    texts = [" ".join(draw.choice(["red", "cat", "sat", "on", "mat"], 5)) for _ in range(120)]
+    (tmp_path / "texts.txt").write_text("\n".join(texts))
+    told = {"epochs": 2, "code": 8, "hidden": 16, "heads": 2, "tokens": 200, "tokenizer": "word", "precision": "fp32"}
+    script = tmp_path / "train.py"
+    script.write_text(
+        "from isthmus.integrations.ray import fit\n"
+        f"fit('TextAutoencoder', 'texts.txt', 'sequence-vae', 'bundle', workers=2, shard='batches', **{told!r})\n"
+    )
+    done = subprocess.run([sys.executable, str(script)], cwd=tmp_path, capture_output=True, text=True, timeout=400)
+    assert done.returncode == 0, done.stderr
+    alone = isthmus.TextAutoencoder.fit(tmp_path / "texts.txt", "sequence-vae", progress=False, **told)
+    several = isthmus.load(tmp_path / "bundle")
+    np.testing.assert_allclose(several.encode(texts[:9]), alone.encode(texts[:9]), atol=1e-4)
+
+
+@pytest.mark.slow
 def test_two_workers_learn_what_one_process_learns(tmp_path):
     pytest.importorskip("ray")
     draw = np.random.default_rng(0)

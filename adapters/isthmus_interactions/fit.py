@@ -118,7 +118,7 @@ def _fit(
         return in_training.given(built(name, builder, Bag(len(data.items)), run, whole), rows)
 
     recipe = make()
-    check_shard(run, getattr(recipe, "by_rows", False))
+    check_shard(run, rows=getattr(recipe, "by_rows", False), batches=getattr(recipe, "by_batches", False))
     train, fold = hold_out_users(data, validation, run.seed, last=reads_of(recipe.model).order)
     score = None if fold is None else validation_score(fold, metric)
     with interruptible() as stop:

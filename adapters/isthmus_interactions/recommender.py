@@ -95,6 +95,7 @@ class Recommender(ReportVerbs, ExactVerbs, ExchangeVerbs):
         resume: bool = False,
         time_limit: float | None = None,
         shard: str | None = None,
+        groups: int = 1,
         log: Log | None = None,
         run: Run | None = None,
         titles: Mapping[Any, str] | None = None,
@@ -132,9 +133,11 @@ class Recommender(ReportVerbs, ExactVerbs, ExchangeVerbs):
             log: called with the record of each epoch; see ``isthmus.training.loggers``.
             time_limit: seconds for the training. For ``auto`` this includes everything, approximately, and the default
                 is 600.
-            shard: "rows" distributes the rows of the item tables over the processes that ``torchrun`` started, for
-                catalogues that one process cannot train. All of them call this method in the same way. The returned
-                recommender is complete in process 0; in the others it cannot be used, and only process 0 saves it.
+            shard: over the processes that ``torchrun`` started, "rows" distributes the rows of the item tables, for
+                catalogues that one process cannot train, and "batches" the rows of each batch. All of them call this
+                method in the same way. The returned recommender is complete in process 0, and with "batches" in all
+                of them; with "rows" it cannot be used in the others. Only process 0 saves it.
+            groups: with "rows": groups of processes that have all rows together and compute a part of each batch.
             run: all of these as one object.
             titles: titles of items, by id, to show with results.
             features: tags, texts or vectors of items. They are used in the training of linear models and networks
@@ -155,7 +158,8 @@ class Recommender(ReportVerbs, ExactVerbs, ExchangeVerbs):
         file: Reading = {"encoding": encoding, "delimiter": delimiter, "header": header}
         data = Interactions.read(train, **columns | told | file)
         data, moment = (data, None) if before is None else earlier(data, before)
-        run = Run.gather(run, seed, device, precision, progress, checkpoints, resume, time_limit, log, shard=shard)
+        together: Any = {"shard": shard, "groups": groups}
+        run = Run.gather(run, seed, device, precision, progress, checkpoints, resume, time_limit, log, **together)
         check_network(run, plugins.python_name(model), "features of items" if features is not None else "")
         if features is not None:
             # Before the training, which may take long.

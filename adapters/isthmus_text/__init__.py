@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from isthmus_text.integrations.llama_index import LlamaIndexEmbedding
     from isthmus_text.integrations.sentence_transformers import SentenceModel
     from isthmus_text.integrations.sentence_transformers_export import to_sentence_transformers
+    from isthmus_text.static.export import to_static_embedding
     from isthmus_text.texts import Texts
     from isthmus_text.tokens.tokenizer import Tokenizer
 
@@ -40,6 +41,7 @@ __all__ = [
     "demo_sentences",
     "pretrained_vectors",
     "to_sentence_transformers",
+    "to_static_embedding",
 ]
 
 _MODULES = {
@@ -55,6 +57,7 @@ _MODULES = {
     "demo_sentences": "datasets",
     "pretrained_vectors": "input_output",
     "to_sentence_transformers": "integrations.sentence_transformers_export",
+    "to_static_embedding": "static.export",
 }
 
 

@@ -80,14 +80,7 @@ class TextAdapter:
             InputError: only empty texts, or byte pairs that do not decode exactly.
         """
         texts = Texts.of(records)
-        if texts.empty == len(texts):
-            raise InputError(f"{len(texts):,} texts, all of them empty", expected="at least one with something in it")
-        if texts.empty:
-            logger.warning(
-                "%s of %s texts are empty and become rows that only contain the end token",
-                f"{texts.empty:,}",
-                f"{len(texts):,}",
-            )
+        check_not_empty(texts)
         chosen = Tokenizer.train(texts, kind, size) if tokenizer is None else tokenizer
         sample = list(texts.subsample(SAMPLE))
         _check_round_trip(chosen, sample)
@@ -132,6 +125,22 @@ class TextAdapter:
     def _rows(self, texts: Texts) -> Iterator[list[int]]:
         for block in texts.blocks(size=1 << 22):
             yield from self.tokenizer.encode(block)
+
+
+def check_not_empty(texts: Texts) -> None:
+    """Log how many texts are empty.
+
+    Raises:
+        InputError: all of them.
+    """
+    if texts.empty == len(texts):
+        raise InputError(f"{len(texts):,} texts, all of them empty", expected="at least one with something in it")
+    if texts.empty:
+        logger.warning(
+            "%s of %s texts are empty and become rows that only contain the end token",
+            f"{texts.empty:,}",
+            f"{len(texts):,}",
+        )
 
 
 def _check_round_trip(tokenizer: Tokenizer, sample: list[str]) -> None:

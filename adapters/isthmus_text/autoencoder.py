@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from isthmus.cards import CardWords
+from isthmus.distributed import check_network
 from isthmus.errors import SettingError
 from isthmus.files import Told
 from isthmus.fitted import AutoencoderFace, BundleLayout, FitRequest
@@ -18,7 +19,7 @@ from isthmus.training.loggers import Log
 from isthmus.training.progress import Progress
 from isthmus.training.run import Run
 from isthmus_text import fit
-from isthmus_text.decode import decode, decode_nearest
+from isthmus_text.decode import check_writes, decode, decode_nearest
 from isthmus_text.encode import Codes, encode
 from isthmus_text.evaluate import TextEvaluation, evaluate, nats_per_token
 from isthmus_text.files.read_alike import FILE, TextFileOptions, read_alike
@@ -70,6 +71,7 @@ class TextAutoencoder(AutoencoderFace[InputOutput, Texts, list[str]]):
         checkpoints: str | Path | None = None,
         resume: bool = False,
         time_limit: float | None = None,
+        shard: str | None = None,
         log: Log | None = None,
         run: Run | None = None,
         **settings: Any,
@@ -91,8 +93,10 @@ class TextAutoencoder(AutoencoderFace[InputOutput, Texts, list[str]]):
             gallery: whether the texts can be searched afterwards; the bundle then contains them and their codes.
             column, encoding, delimiter, header: the column of a table that holds the texts, and how a file is written;
                 detected if not given, and remembered for later files. See ``Texts.read``.
-            vectors: embeddings of these texts by a frozen encoder, if they are already known.
+            vectors: embeddings of these texts by a frozen encoder or a teacher, if they are already known.
             seed, device, precision, checkpoints, resume, time_limit: how training is run; see ``isthmus.training.run``.
+            shard: "batches" splits each batch over the processes that ``torchrun`` started. All of them call this
+                method in the same way and get the same model, which only process 0 saves.
             progress: whether to show the progress, or a ``Progress`` object that receives it.
             log: called with the record of each epoch; see ``isthmus.training.loggers``.
             run: all of these as one object.
@@ -108,7 +112,8 @@ class TextAutoencoder(AutoencoderFace[InputOutput, Texts, list[str]]):
         """
         request = FitRequest(fit.PLUGIN, model, settings, validation, contamination, gallery)
         tokens = fit.TokenRequest(tokenizer, vocabulary, max_length)
-        how = Run.gather(run, seed, device, precision, progress, checkpoints, resume, time_limit, log)
+        how = Run.gather(run, seed, device, precision, progress, checkpoints, resume, time_limit, log, shard=shard)
+        check_network(how, model, "")
         told = Told.of(encoding, delimiter, header)
         data = texts if isinstance(texts, Texts) else Texts.read(texts, column=column, **told.asdict())
         made = fit.fit(data, request, tokens, vectors, how)
@@ -189,4 +194,5 @@ class TextAutoencoder(AutoencoderFace[InputOutput, Texts, list[str]]):
         return records, None
 
     def _anomaly_scores(self, records: Texts) -> Tensor:
+        check_writes(self.model, "anomaly scores")
         return nats_per_token(self.model, self.adapter.source(self.model, records))

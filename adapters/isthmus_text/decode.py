@@ -10,13 +10,39 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn import functional as F
 
+from isthmus.capabilities import missing_members
 from isthmus.core.autoencoder import Autoencoder
+from isthmus.errors import SettingError
+from isthmus.protocols import SequenceDecoder
 from isthmus.tasks.generate import generate
 from isthmus_text.encode import encode
 from isthmus_text.input_output import InputOutput
 
 NUCLEUS_DEFAULTS = {"top_p": 0.9, "temperature": 0.7}
 """Default sampling of additional candidates."""
+
+
+def writes_texts(model: Autoencoder) -> bool:
+    """Whether codes can be decoded to texts; static embeddings decode to vectors."""
+    return not missing_members(model.decoder, SequenceDecoder)
+
+
+def check_writes(model: Autoencoder, what: str) -> None:
+    """Check that a model writes texts.
+
+    Args:
+        model: the model.
+        what: what needs it, for the message.
+
+    Raises:
+        SettingError: it does not.
+    """
+    if not writes_texts(model):
+        raise SettingError(
+            f"{what} with a model that writes no texts",
+            expected="a model with a decoder of texts, such as sequence-vae or readable-embeddings",
+            remedy="use encode and search",
+        )
 
 
 def decode(
@@ -33,7 +59,11 @@ def decode(
 
     Returns:
         The texts.
+
+    Raises:
+        SettingError: the model writes no texts.
     """
+    check_writes(model, "decoding")
     device = next(model.parameters()).device
     noise = torch.Generator(device).manual_seed(seed) if strategy == "nucleus" else None
     rows = generate(

@@ -18,7 +18,7 @@ from isthmus.metrics.text import corpus_bleu, exact_match, perplexity
 from isthmus.protocols import Source
 from isthmus.training.batching import TokenBudget, by_length
 from isthmus.training.run import Run
-from isthmus_text.decode import decode
+from isthmus_text.decode import check_writes, decode
 from isthmus_text.encode import encode
 from isthmus_text.input_output import InputOutput
 from isthmus_text.texts import Texts
@@ -90,8 +90,9 @@ def evaluate(
         Means over the texts.
 
     Raises:
-        SettingError: samples below 0, or samples for a model without a posterior.
+        SettingError: samples below 0, samples for a model without a posterior, or a model that writes no texts.
     """
+    check_writes(model, "evaluate")
     check_samples(samples)
     seed = checked_seed(seed)
     if not len(texts):

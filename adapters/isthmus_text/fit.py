@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from isthmus.core.autoencoder import Autoencoder
+from isthmus.distributed import Joined, joined
 from isthmus.fitted import (
     AfterTraining,
     FitRequest,
@@ -20,15 +21,18 @@ from isthmus.fitted import (
     training_facts,
 )
 from isthmus.fitted.fit import CODES, FEW, PRIOR, THRESHOLD
+from isthmus.fitted.quality import same_codes
 from isthmus.protocols import Source
 from isthmus.sources import even_rows
 from isthmus.training.holdout import hold_out
 from isthmus.training.interrupts import interruptible
 from isthmus.training.run import Run
+from isthmus_text.decode import writes_texts
 from isthmus_text.encode import Codes, encode
 from isthmus_text.evaluate import nats_per_token
 from isthmus_text.input_output import InputOutput, fit_input_output, portable_settings
 from isthmus_text.quality import findings
+from isthmus_text.static.finish import finish, products_of_teacher
 from isthmus_text.texts import Rows, Texts
 from isthmus_text.validation import REMEDIES, HeldOutMonitor
 
@@ -60,22 +64,37 @@ def fit(
         data: the texts.
         request: model, settings and held-out share.
         tokens: how texts are tokenised.
-        vectors: embeddings of these texts by a frozen encoder, if they are known.
-        run: device, seed, precision, progress and checkpoints.
+        vectors: embeddings of these texts by a frozen encoder or a teacher, if they are known.
+        run: device, seed, precision, progress and checkpoints; with ``shard="batches"``, this process and others that
+            ``torchrun`` started split the batches. Each of them returns the same model.
 
     Returns:
         The fitted model.
     """
-    spec = request.resolve()
+    with joined(run) as others:
+        others.check_same("texts", data.packed.data, data.packed.starts, data.packed.ends)
+        made = _fit(data, request, tokens, vectors, others)
+        # Every process has the whole model, which need not be built again.
+        kept = others.finished(made.model, lambda tensors: made.model)
+        assert isinstance(kept, Autoencoder)
+        return replace(made, model=kept)
+
+
+def _fit(
+    data: Texts, request: FitRequest, tokens: TokenRequest, vectors: Codes | None, others: Joined
+) -> FittedAutoencoder[InputOutput]:
+    spec, run = request.resolve(), others.run
     rows = hold_out(len(data), request.validation, run.seed, most=MOST_HELD_OUT, of="texts")
     train, held = (some.numpy() for some in rows)
     adapter = fit_input_output(data, spec.settings, tokens.tokenizer, tokens.vocabulary, tokens.max_length)
+    others.check_same("tokenizers", *(np.frombuffer(text.encode(), np.uint8) for text in adapter.state().values()))
     recipe, model = spec.build(adapter.signal, run)
     # Before a frozen encoder embeds the texts, which may take long.
     model.to(run.torch_device())
 
     def source(rows: Rows) -> Source:
-        return adapter.source(model, data.select(rows), None if vectors is None else vectors[rows])
+        with products_of_teacher(model, run):
+            return adapter.source(model, data.select(rows), None if vectors is None else vectors[rows])
 
     held_out = source(held) if len(held) else None
     monitor = None if held_out is None else HeldOutMonitor(held_out, run)
@@ -88,9 +107,12 @@ def fit(
 
     with interruptible() as stop:
         history = recipe.fit(source(train), run, None if monitor is None else monitor.validation())
+        finish(model)
         after = AfterTraining(stop, run.progress, history)
         facts = training_facts("texts", len(data), len(held), run, history, empty_texts=data.empty)
         fitted = FittedAutoencoder(adapter, model.eval(), spec.name, portable_settings(spec.settings), facts)
+        if not writes_texts(model):
+            return _vectors_alone(fitted, data, data.select(held), request, after)
         fitted = replace(fitted, anomaly_scorer=after.made(THRESHOLD, lambda: scorer(MOST_SCORED), lambda: scorer(FEW)))
         whole = _with_codes(fitted, data, vectors, request, run, after)
         known = None if vectors is None else vectors[held]
@@ -133,6 +155,20 @@ def _with_codes(
     )
     gallery = Gallery(codes, data, metric="cosine") if request.gallery and codes is not None else None
     return replace(fitted, facts=after.closed(fitted.facts), gallery=gallery, latent_prior=prior)
+
+
+def _vectors_alone(
+    fitted: FittedAutoencoder[InputOutput], data: Texts, held: Texts, request: FitRequest, after: AfterTraining
+) -> FittedAutoencoder[InputOutput]:
+    """Add the gallery. A model that writes no texts needs no prior to sample from, and has no likelihood of texts."""
+
+    def codes(texts: Texts) -> Tensor:
+        return torch.from_numpy(encode(fitted.model, fitted.adapter.input, texts))
+
+    found = after.made(CODES, lambda: codes(data)) if request.gallery else None
+    gallery = None if found is None else Gallery(found, data, metric="cosine")
+    warned = after.judged(lambda: [same_codes(codes(held))] if len(held) else [])
+    return replace(fitted, facts={**after.closed(fitted.facts), "warnings": warned}, gallery=gallery)
 
 
 def _collapse(monitor: HeldOutMonitor | None, model: Autoencoder) -> str | None:

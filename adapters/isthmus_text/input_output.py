@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from isthmus.batch import Tokens
 from isthmus.core.autoencoder import Autoencoder
@@ -17,11 +18,13 @@ from isthmus.errors import InputError, SettingError
 from isthmus.protocols import Source
 from isthmus.sources import VectorSource
 from isthmus.training.run import Run
-from isthmus_text.adapter import TextAdapter
+from isthmus_text.adapter import TextAdapter, check_not_empty
 from isthmus_text.encode import Codes
 from isthmus_text.pretrained.cached_vectors import PairedSource, vectors_of
 from isthmus_text.pretrained.checkpoints import MINILM, describe, directory_of, pretrained_encoder
+from isthmus_text.static.teacher import Teacher, teacher_of
 from isthmus_text.texts import Texts
+from isthmus_text.tokens.source import TokenSource
 from isthmus_text.tokens.tokenizer import Tokenizer
 
 INPUT = "reads-"
@@ -50,12 +53,12 @@ class InputOutput:
 
     def source(self, model: Autoencoder, texts: Texts, vectors: Codes | None = None) -> Source:
         """Batches for training and evaluation. With a frozen encoder, the inputs are its embeddings, computed once, and
-        the targets are tokens.
+        the targets are tokens. With a teacher, the inputs are tokens, and the targets are its embeddings.
 
         Args:
-            model: the model, which contains the encoder.
+            model: the model, which contains the encoder, or has a teacher.
             texts: the records.
-            vectors: embeddings of these texts, if they are known.
+            vectors: embeddings of these texts by the frozen encoder or the teacher, if they are known.
 
         Returns:
             The source of batches.
@@ -63,16 +66,16 @@ class InputOutput:
         Raises:
             InputError: vectors of another shape.
         """
-        written = self.output.prepare(texts)
+        written, teacher = self.output.prepare(texts), teacher_of(model)
+        if teacher is not None:
+            return _taught(written, teacher, model, vectors)
         if self.input is self.output:
             return written
         assert isinstance(model.encoder, KnownVectors)
         encoder = model.encoder.encoder
         if vectors is None:
             return PairedSource(VectorSource(vectors_of(encoder, self.input.prepare(texts))), written)
-        if vectors.shape != (len(texts), encoder.width):
-            raise InputError(f"vectors of shape {vectors.shape}", expected=f"({len(texts)}, {encoder.width})")
-        return PairedSource(VectorSource(torch.from_numpy(np.ascontiguousarray(vectors))), written)
+        return PairedSource(VectorSource(_known(vectors, len(texts), encoder.width)), written)
 
     def state(self) -> dict[str, str]:
         """The documents for a bundle."""
@@ -89,6 +92,21 @@ class InputOutput:
         return cls(TextAdapter.restore(own) if own else output, output)
 
 
+def _taught(written: TokenSource, teacher: Teacher, model: Autoencoder, vectors: Codes | None) -> PairedSource:
+    """Tokens, and the teacher's vectors of them, of length 1."""
+    if vectors is None:
+        taught = teacher.vectors(written, next(model.parameters()).device)
+    else:
+        taught = torch.nn.functional.normalize(_known(vectors, len(written), teacher.encoder.width), dim=1)
+    return PairedSource(written, VectorSource(taught), sized="read")
+
+
+def _known(vectors: Codes, rows: int, width: int) -> Tensor:
+    if vectors.shape != (rows, width):
+        raise InputError(f"vectors of shape {vectors.shape}", expected=f"({rows}, {width})")
+    return torch.from_numpy(np.ascontiguousarray(vectors))
+
+
 def portable_settings(settings: Mapping[str, Any]) -> dict[str, Any]:
     """The settings with a description of the checkpoint instead of its directory, which other machines do not have."""
     if "checkpoint" not in settings:
@@ -103,7 +121,8 @@ def fit_input_output(
 
     Args:
         data: the training texts.
-        settings: settings of the builder; ``checkpoint`` and ``trains_encoder`` determine what the model reads.
+        settings: settings of the builder; ``checkpoint``, ``trains_encoder`` and ``sif`` determine what the model
+            reads.
         tokenizer: ``bpe``, ``word``, or the path of a pretrained tokenizer.
         vocabulary: maximum vocabulary size of a trained tokenizer.
         max_length: maximum number of tokens in a text; None determines it from the texts.
@@ -123,7 +142,13 @@ def fit_input_output(
         return InputOutput(reads, _adapter(data, tokenizer, vocabulary, max_length))
     if tokenizer != "bpe":
         raise SettingError(f"tokenizer {str(tokenizer)!r}", expected="none: the checkpoint has its own")
-    both = TextAdapter.fit(data, tokenizer=reads.tokenizer, max_length=max_length)
+    if "sif" in settings:
+        # It has no positions, and reads texts longer than those of the training; it writes none, so that what the
+        # tokenizer loses does not matter.
+        check_not_empty(data)
+        both = TextAdapter(reads.tokenizer, reads.max_length if max_length is None else max_length)
+    else:
+        both = TextAdapter.fit(data, tokenizer=reads.tokenizer, max_length=max_length)
     return InputOutput(both, both)
 
 

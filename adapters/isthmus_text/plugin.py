@@ -12,6 +12,7 @@ from isthmus_text.cli import commands
 from isthmus_text.cli.demo import demo
 from isthmus_text.cli.fit_command import fit
 from isthmus_text.pretrained.builders import denoising_text, readable_embeddings
+from isthmus_text.static.builder import static_embeddings
 
 
 def serving(model: Any) -> Offer:
@@ -31,6 +32,7 @@ plugin = Plugin(
         "readable_embeddings": readable_embeddings,
         "sequence_vae": sequence_vae,
         "sparse": sparse,
+        "static_embeddings": static_embeddings,
         "vanilla": vanilla,
         "variational": variational,
     },

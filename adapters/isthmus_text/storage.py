@@ -32,11 +32,12 @@ LAYOUT: BundleLayout[InputOutput] = BundleLayout(
 
 WORDS = CardWords(
     kind="an autoencoder of texts",
-    about="It turns texts into vectors and vectors back into texts, and finds the texts that are most similar to one.",
+    about="It turns texts into vectors, finds the texts that are most similar to one and, with a decoder of texts, "
+    "turns vectors back into texts.",
     task="feature-extraction",
     tags=("autoencoder", "sentence-similarity", "text-embedding"),
     sizes={"texts": "texts", "validation_texts": "texts held out"},
     sections=threshold_section,
-    example=('codes = model.encode(["A sentence."])', "again = model.decode(codes)"),
+    example=('codes = model.encode(["A sentence."])', "again = model.decode(codes)  # with a decoder of texts"),
 )
 """What the model card says."""

@@ -7,7 +7,9 @@ from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor, nn
+from torch.nn.functional import cosine_similarity
 
+from isthmus.batch import Values
 from isthmus.core.autoencoder import Autoencoder
 from isthmus.core.bottlenecks.gaussian import DiagonalGaussian
 from isthmus.metrics.codes import active_units, mutual_information
@@ -52,6 +54,7 @@ class HeldOutMonitor:
     diagnosis: Diagnosis | None = None
     each: Mapping[str, Tensor] = field(default_factory=dict)
     _nll: float | None = None
+    _cosine: float | None = None
 
     def validation(self) -> Validation:
         """The validation score for the training loop."""
@@ -65,25 +68,30 @@ class HeldOutMonitor:
         there, noise = self.source.to(device), torch.Generator(device).manual_seed(SEED)
         sums = torch.zeros(3, dtype=torch.float64)
         posteriors: list[DiagonalGaussian] = []
-        parts = []
+        parts, cosines = [], []
         for rows in TokenBudget(TOKENS)(self.source.lengths.cpu(), torch.Generator().manual_seed(SEED)):
             with self.run.products():
-                step = model.step(there.batch(rows.to(device)), generator=noise, corrupt=False)
+                batch = there.batch(rows.to(device))
+                step = model.step(batch, generator=noise, corrupt=False)
                 loss = model.loss(step)
                 parts.append(nats_of(step))
+            if isinstance(batch.targets, Values):
+                cosines.append(cosine_similarity(model.readout.logits(step.decoded), batch.targets.values).cpu())
             sums += len(rows) * torch.tensor([float(loss.total), float(loss.terms["nll"]), float(loss.terms["rate"])])
             if isinstance(step.code.posterior, DiagonalGaussian):
                 posteriors.append(step.code.posterior)
         total, nll, rate = (sums / len(self.source)).tolist()
-        self._nll = nll
+        self._nll, self._cosine = nll, float(torch.cat(cosines).mean()) if cosines else None
         self.each = {name: torch.cat([part[name] for part in parts]) for name in parts[0]}
         self.diagnosis = _diagnosis(posteriors, nll, rate) if posteriors and len(self.source) > 1 else None
         return -float(total)
 
     def metrics(self) -> dict[str, float]:
-        """Metrics of the latest pass, if any, in nats per text; the mutual information is at most ln ``of_texts``."""
+        """Metrics of the latest pass, if any, in nats per text; the mutual information is at most ln ``of_texts``. For
+        models that learn vectors also the mean cosine to them."""
         if self.diagnosis is None:
-            return {} if self._nll is None else {"held_out_nll": self._nll}
+            cosine = {} if self._cosine is None else {"held_out_cosine": self._cosine}
+            return {} if self._nll is None else {"held_out_nll": self._nll, **cosine}
         return {
             "held_out_nll": self.diagnosis.nll,
             "held_out_rate": self.diagnosis.rate,

@@ -54,9 +54,9 @@ EPOCHS, PATIENCE = 100, 10
 RELEASES = {"recbole": "RecBole 1.2.1 MultiVAE", "cornac": "Cornac 3.0.1 VAECF"}
 RECBOLE = {"train_batch_size": 500, "learning_rate": 1e-3}
 CORNAC = {"k": 200, "autoencoder_structure": [600], "batch_size": 500}
-OURS: dict[str, Any] = {"epochs": 40, "batch_size": 100, "learning_rate": 2e-3, "code": 64}
-"""Of Mult-VAE; everything else as published. As many dimensions as RecBole's; chosen among four by the time to the goal
-with seed 5, which is not among those recorded. With the published code of 200 the goal is not reached."""
+OURS: dict[str, Any] = {"batch_size": 150, "learning_rate": 4e-3, "code": 64}
+"""Of Mult-VAE; everything else by default. As many dimensions as RecBole's; chosen among nine by the time to the goal
+with seed 5, which is not among those recorded."""
 
 
 def run(

@@ -12,7 +12,7 @@ import re
 import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from importlib.metadata import Distribution, EntryPoint, PackageNotFoundError, distribution, entry_points
+from importlib.metadata import EntryPoint, PackageNotFoundError, distribution, entry_points
 from typing import TYPE_CHECKING, Any
 
 from isthmus.errors import (
@@ -198,7 +198,8 @@ def _announced() -> Mapping[str, list[Announcement]]:
     return {name: list(by_distribution.values()) for name, by_distribution in found.items()}
 
 
-def _origin(dist: Distribution | None) -> tuple[str, str]:
+def _origin(dist: Any) -> tuple[str, str]:
+    # Once some package has imported importlib_metadata, distributions are those of that library.
     metadata: Any = dist.metadata if dist is not None else {}
     return str(metadata.get("Name") or "an unnamed distribution"), str(metadata.get("Version") or "unknown")
 

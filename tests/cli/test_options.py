@@ -33,7 +33,7 @@ NAMES = {"similar": "similar_items", "anomalies": "anomaly_scores"}
 """Verbs whose method has another name."""
 
 OWN_MEANING = {"--out", "--metric", "--item", "--column", "--epochs", "--validation", "--model", "--setting"}
-OWN_MEANING |= {"--time-limit", "--k", "--users", "--engine"}
+OWN_MEANING |= {"--time-limit", "--k", "--users", "--engine", "--workers"}
 """What these name differs from verb to verb, and so does the sentence."""
 
 LEFT_TO_PYTHON = {("sample", "strategy"), ("search", "metric"), ("fit", "weights"), ("tune", "weights")}

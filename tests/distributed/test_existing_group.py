@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import text_runs
 import torch
 import torch.distributed as dist
 from sharded_runs import fitted
@@ -46,3 +47,13 @@ def test_a_group_without_gloo(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(dist, "get_backend_config", lambda: "cuda:nccl")
     with pytest.raises(SettingError, match=r"a process group with cuda:nccl.*cpu:gloo"):
         fitted("mult-dae", Run(shard="rows"))
+
+
+def test_texts_in_one_process_with_others_that_are_not_there(tmp_path: Path) -> None:
+    found = text_runs.fitted("transformer", Run(shard="batches", precision="fp32"), epochs=2)
+    one = text_runs.fitted("transformer", Run(precision="fp32", progress=NoProgress()), epochs=2)
+    for name, tensor in one.model.state_dict().items():
+        assert found.model.state_dict()[name].equal(tensor)
+    found.model.elsewhere = True
+    found.save(tmp_path / "bundle")
+    assert not (tmp_path / "bundle").exists()

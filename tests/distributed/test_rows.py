@@ -71,7 +71,7 @@ def test_entries_and_lists_are_shared_out() -> None:
 
 
 def test_models_name_what_is_cut() -> None:
-    with placed(Processes(Talk(1, 4))):
+    with placed(Processes(Talk(1, 4), Talk(1, 4))):
         bags = mult_vae(Bag(WIDTH), generator=generator(), hidden=8, code=4).model
         ordered = sequence_recommender(Bag(WIDTH), generator=generator(), hidden=8, length=5).model
     assert sorted(cut_tables(bags)) == ["encoder.table", "readout.bias", "readout.weight"]

@@ -1,4 +1,5 @@
-"""Trainings with item tables cut by rows over 1, 2 and 4 processes give what one process gives."""
+"""Trainings with item tables cut by rows over 1, 2 and 4 processes, or with batches split by groups of them, give what
+one process gives."""
 
 import shutil
 import signal
@@ -27,9 +28,11 @@ def alone(name: str) -> Recommender:
     return fitted(name, Run(precision="fp32", progress=NoProgress()))
 
 
-@pytest.mark.parametrize("processes", [1, 2, 4])
-def test_losses_scores_and_tables_are_those_of_one_process(processes: int, tmp_path: Path) -> None:
-    run_jobs(processes, tmp_path)
+@pytest.mark.parametrize(
+    ("processes", "options"), [(1, ""), (2, ""), (4, ""), (4, "--groups 2"), (2, "--shard batches")]
+)
+def test_losses_scores_and_tables_are_those_of_one_process(processes: int, options: str, tmp_path: Path) -> None:
+    run_jobs(processes, tmp_path, *options.split())
     for name in JOBS:
         check_equal(name, Recommender.load(tmp_path / name))
 
@@ -50,6 +53,17 @@ def test_a_killed_process_ends_the_job_which_other_numbers_of_processes_finish(t
         fitted("sampled", Run(checkpoints=checkpoints, resume=True, precision="fp32"))
     files = [path for path in checkpoints.rglob("*") if path.is_file()]
     assert {path.suffix for path in files} == {".json", ".safetensors"}
+
+
+def test_groups_resume_with_other_groups(tmp_path: Path) -> None:
+    checkpoints, groups = tmp_path / "checkpoints", ("--groups", "2", "--checkpoints", str(tmp_path / "checkpoints"))
+    job = started(4, str(SCRIPT), str(tmp_path), "sampled", *groups, "--kill", "3:3")
+    told = ended(job, 240)
+    assert job.returncode != 0
+    assert "the other processes of this training do not answer" in told, told[-4000:]
+    torchrun(2, str(SCRIPT), str(tmp_path), "sampled", *groups)
+    check_equal("sampled", Recommender.load(tmp_path / "sampled"))
+    assert {path.suffix for path in checkpoints.rglob("*") if path.is_file()} == {".json", ".safetensors"}
 
 
 def test_the_command_line_speaks_once_and_ctrl_c_keeps_the_best(tmp_path: Path) -> None:

@@ -106,6 +106,8 @@ def test_type_a_title_and_read_recommendations(page: Any, child: Child) -> None:
     page.get_by_text("because of Film number 7").first.wait_for()
     assert "Film number" in first.inner_text()
     assert "score" in first.inner_text()
+    # The map shows where both lie.
+    page.get_by_text("what the model suggests").wait_for()
     first.get_by_role("button", name="More like this").click()
     page.get_by_text("Most similar:").wait_for()
     first.get_by_role("button", name="I like").click()
@@ -114,6 +116,7 @@ def test_type_a_title_and_read_recommendations(page: Any, child: Child) -> None:
     page.get_by_label("Leave out what everybody knows").press("ArrowRight")
     page.get_by_role("button", name="Start over").click()
     page.get_by_text("Popular to begin with").wait_for()
+    page.get_by_text("what the model suggests").wait_for(state="hidden")
     assert page.locator(".map canvas").count() == 1
 
 

@@ -1,6 +1,7 @@
 """What the processes of a sharded training do in tests, and the same in one process.
 
-As a script it is started by torchrun: ``sharded_runs.py OUT JOB ...`` does jobs below, with the tables cut by rows.
+As a script it is started by torchrun: ``sharded_runs.py OUT JOB ...`` does jobs below, with the tables cut by rows;
+``--groups 2`` splits the batches, too, and ``--shard batches`` only these.
 """
 
 import argparse
@@ -8,6 +9,7 @@ import os
 import signal
 import threading
 import time
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -61,23 +63,25 @@ def killed_after(checkpoint: Path) -> None:
     os.kill(os.getpid(), signal.SIGKILL)
 
 
-def main(out: Path, names: list[str], checkpoints: Path | None, kill: str | None) -> None:
-    """Fit and save. With ``kill`` (RANK:EPOCH) a process dies when that checkpoint is there."""
+def main(jobs: Mapping[str, Any], fit: Callable[[str, Run], Any], shard: str) -> None:
+    """Fit and save. With ``--kill RANK:EPOCH`` a process dies when that checkpoint is there."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("out", type=Path)
+    parser.add_argument("names", nargs="*", default=list(jobs))
+    parser.add_argument("--checkpoints", type=Path)
+    parser.add_argument("--kill")
+    parser.add_argument("--shard", default=shard)
+    parser.add_argument("--groups", type=int, default=1)
+    given = parser.parse_args()
+    checkpoints, kill = given.checkpoints, given.kill
     if checkpoints is not None and kill is not None and kill.partition(":")[0] == os.environ["RANK"]:
         place = checkpoints / f"epoch-{int(kill.partition(':')[2]):06d}"
         threading.Thread(target=killed_after, args=(place,), daemon=True).start()
     resume = checkpoints is not None and checkpoints.exists() and kill is None
-    for name in names:
-        run = Run(shard="rows", precision="fp32", checkpoints=checkpoints, every=1, resume=resume)
-        recommender = fitted(name, run)
-        recommender.save(out / name)
+    how = {"shard": given.shard, "groups": given.groups, "precision": "fp32", "every": 1, "resume": resume}
+    for name in given.names:
+        fit(name, Run(checkpoints=checkpoints, **how)).save(given.out / name)
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser()
-    parser.add_argument("out", type=Path)
-    parser.add_argument("names", nargs="*", default=list(JOBS))
-    parser.add_argument("--checkpoints", type=Path)
-    parser.add_argument("--kill")
-    given = parser.parse_args()
-    main(given.out, given.names, given.checkpoints, given.kill)
+    main(JOBS, fitted, "rows")

@@ -4,11 +4,11 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Sequence
 from pathlib import Path
 
 ROOT = Path(__file__).parent.parent.parent
 SCRIPT = Path(__file__).parent / "sharded_runs.py"
+TEXT_SCRIPT = SCRIPT.with_name("text_runs.py")
 
 
 def started(processes: int, *arguments: str) -> subprocess.Popen[str]:
@@ -53,6 +53,6 @@ def torchrun(processes: int, *arguments: str, seconds: float = 240) -> str:
     return told
 
 
-def run_jobs(processes: int, out: Path, names: Sequence[str] = ()) -> None:
-    """Some jobs of ``sharded_runs``, whose bundles are in ``out`` afterwards."""
-    torchrun(processes, str(SCRIPT), str(out), *names)
+def run_jobs(processes: int, out: Path, *options: str, script: Path = SCRIPT) -> None:
+    """The jobs of ``sharded_runs`` or ``text_runs``, whose bundles are in ``out`` afterwards."""
+    torchrun(processes, str(script), str(out), *options)

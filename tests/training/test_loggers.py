@@ -101,8 +101,10 @@ def test_tensorboard_gets_a_scalar_for_each_number() -> None:
 
 def test_weights_and_biases_gets_the_record() -> None:
     tracker = Tracker()
-    to_wandb(tracker)(dict(RECORD))
-    assert tracker.logged == [RECORD]
+    log = to_wandb(tracker)
+    log(dict(RECORD))
+    log({"epoch": 1, "loss": 2.0, "work": "trying ease"})
+    assert tracker.logged == [RECORD, {"epoch": 1, "trying ease/loss": 2.0}]
 
 
 def test_mlflow_gets_names_that_it_allows() -> None:

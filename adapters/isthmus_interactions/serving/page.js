@@ -1,6 +1,7 @@
 // The panel of recommenders: choose what you like, read what is recommended, and why.
 
 import { button, card, count, fresh, h, later, meter, note, number, percent, slider, told, worker } from "/page/kit.js";
+import { markOnMap } from "/page/map.js";
 
 export const words = {
   mapTitle: "Map of the items",
@@ -8,6 +9,7 @@ export const words = {
 };
 
 const SHOWN = 10;
+const MARKED = ["your choices", "what the model suggests"];
 
 export function show(root, model, ask) {
   const about = model.about;
@@ -46,6 +48,7 @@ export function show(root, model, ask) {
 
   function recommend() {
     if (!liked.size) {
+      markOnMap([], [], MARKED);
       heading.textContent = "Popular to begin with";
       work(() => ask("items", { k: SHOWN }), (found) => h("div", {},
         h("p", { className: "soft" }, "Nothing is chosen yet. These are the items that most people chose; add some that you like."),
@@ -63,6 +66,7 @@ export function show(root, model, ask) {
   }
 
   function answer(found) {
+    markOnMap([...liked.keys()], found.items.map((one) => one.id), MARKED);
     const remarks = [];
     if (found.popular) remarks.push(note("The model knows none of these items, so these are the most popular ones."));
     if (found.too_little) remarks.push(h("p", { className: "soft" }, unsure(found)));

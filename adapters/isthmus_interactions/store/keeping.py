@@ -120,6 +120,11 @@ class SpilledIds:
         """The texts that stood for a missing id, such as NULL."""
         return self._column.missing_words
 
+    @property
+    def distinct(self) -> int:
+        """The number of distinct ids, without those of buffered rows."""
+        return 0 if self._ids is None else len(self._ids)
+
     def encode(self, column: pa.Array) -> pa.DictionaryArray:
         """Dictionary codes of one batch; see ``IdColumn.encode``."""
         return self._column.encode(column)

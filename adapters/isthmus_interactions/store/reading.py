@@ -30,8 +30,11 @@ logger = logging.getLogger(__name__)
 PROGRESS = "progress.json"
 FORMAT = 1
 
-OFTEN = 1 << 24
+OFTEN = 1 << 20
 """Minimum number of rows between checkpoints, which are written at the end of a file."""
+
+PER_ID = 4
+"""The same for each distinct id so far, because all ids are written again each time."""
 
 Asked = Mapping[str, str | None]
 """Columns by role, as for ``find_columns``."""
@@ -111,7 +114,8 @@ class StoreReader:
         for batch in events_in(table, columns):
             reader.add(batch)
         self._rows, self._done = reader.rows, place + 1
-        if self._rows - self._saved >= OFTEN or self._done == len(self._parts):
+        ids = self._users.distinct + self._items.distinct
+        if self._rows - self._saved >= max(OFTEN, PER_ID * ids) or self._done == len(self._parts):
             self._save()
         if len(self._parts) > 1:
             self._told(f"{self._done} of {len(self._parts)} files read, {counted(self._rows, 'row')}")

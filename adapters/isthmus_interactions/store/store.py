@@ -78,8 +78,9 @@ class InteractionStore:
         and some hundred MB.
 
         The result is that of ``Interactions.read`` on all rows at once. If reading files is interrupted, the same call
-        continues after the last file whose rows were written down, which happens every 16 million rows; until then the
-        data are kept in ``OUT.unfinished``.
+        continues after the last file whose rows were written down. That happens at the end of a file, as soon as there
+        are a million new rows, and four for each distinct id; until the store is whole, the data are kept in
+        ``OUT.unfinished``.
 
         Args:
             source: a file that ``Interactions.read`` accepts, a folder of files, a pattern such as

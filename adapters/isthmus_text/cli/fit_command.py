@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Annotated, Any
 
 import typer
@@ -12,11 +13,15 @@ from isthmus.cli.training import Training, fit_command
 from isthmus.reprs import counted
 from isthmus_text.autoencoder import TextAutoencoder
 from isthmus_text.cli.options import Column, Documents, Source, texts_from
+from isthmus_text.decode import writes_texts
 
-METRICS = ("objective", "held_out_nll", "held_out_rate", "active_units", "mutual_information", "of_texts")
+METRICS = (
+    *("objective", "held_out_nll", "held_out_rate", "held_out_cosine"),
+    *("active_units", "mutual_information", "of_texts"),
+)
 
 
-@fit_command
+@partial(fit_command, batches=True)
 def fit(
     file: Source,
     training: Training,
@@ -51,7 +56,7 @@ def fit(
         **training.settings,
     )
     training.save(fitted)
-    out, written = training.out, fitted.adapter.output
+    out, written, writes = training.out, fitted.adapter.output, writes_texts(fitted.model)
     training.report(
         fitted,
         plugins.command_name(fitted.builder),
@@ -63,5 +68,5 @@ def fit(
         sizes=f"{counted(fitted.facts['texts'], 'text')} of at most {counted(written.max_length, 'token')}, "
         f"{written.tokenizer.vocabulary:,} different ones",
         metrics=METRICS,
-        examples=(f'isthmus search {out} "some words"', f"isthmus sample {out}"),
+        examples=(f'isthmus search {out} "some words"', *([f"isthmus sample {out}"] if writes else [])),
     )

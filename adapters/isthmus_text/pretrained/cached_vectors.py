@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 import torch
 from jaxtyping import Float, Int64
@@ -37,7 +38,13 @@ def vectors_of(encoder: PretrainedEncoder, source: Source) -> Float[Tensor, "row
 
 @dataclass(frozen=True, eq=False)
 class PairedSource:
-    """The inputs of one source with the targets of another, row by row: vectors and the tokens of their texts.
+    """The inputs of one source with the targets of another, row by row: vectors and the tokens of their texts, or the
+    reverse.
+
+    Attributes:
+        read: gives the inputs.
+        written: gives the targets.
+        sized: gives the lengths of the rows, for batching: the source of tokens.
 
     Raises:
         InputError: sources of different lengths.
@@ -45,6 +52,7 @@ class PairedSource:
 
     read: Source
     written: Source
+    sized: Literal["read", "written"] = "written"
 
     def __post_init__(self) -> None:
         if len(self.read) != len(self.written):
@@ -57,12 +65,12 @@ class PairedSource:
 
     @property
     def lengths(self) -> Int64[Tensor, " rows"]:
-        """The lengths of the targets."""
-        return self.written.lengths
+        """The lengths of the rows of tokens."""
+        return self.read.lengths if self.sized == "read" else self.written.lengths
 
     def to(self, device: torch.device) -> PairedSource:
         """The same pairs on another device."""
-        return PairedSource(self.read.to(device), self.written.to(device))
+        return PairedSource(self.read.to(device), self.written.to(device), self.sized)
 
     def batch(self, rows: Int64[Tensor, " batch"]) -> Batch:
         """The given rows, in the given order."""

@@ -70,6 +70,15 @@ class Checkpoint:
     pooling: str = "mean"
     normalise: bool = False
 
+    @property
+    def width(self) -> int:
+        """The number of values of a vector.
+
+        Raises:
+            SourceError: a configuration that does not say it.
+        """
+        return _width(self.config)
+
     @classmethod
     def read(cls, directory: Path) -> Checkpoint:
         """Read the description from the files of a checkpoint.
@@ -185,12 +194,11 @@ def pretrained_encoder(checkpoint: CheckpointLike, *, frozen: bool) -> Pretraine
         SourceError: a directory that cannot be read.
     """
     known = describe(checkpoint)
-    width = _width(known.config)
     sketch = torch.get_default_device().type == "meta" or not isinstance(checkpoint, str)
     backbone = _untrained(known.config) if sketch else _trained(directory_of(str(checkpoint)))
     return PretrainedEncoder(
         backbone,
-        width,
+        known.width,
         start=known.start,
         max_length=known.max_length,
         pooling=known.pooling,

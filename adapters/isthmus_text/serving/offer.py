@@ -23,6 +23,7 @@ from isthmus.serve.autoencoders import (
     split,
 )
 from isthmus_text.autoencoder import TextAutoencoder
+from isthmus_text.decode import writes_texts
 from isthmus_text.serving.requests import (
     Anomalies,
     Decode,
@@ -60,11 +61,14 @@ def _actions(answers: TextAnswers) -> tuple[Action, ...]:
         Action.batched(
             "embeddings", "Vectors of texts, as OpenAI's interface has them.", Embed, answers.embed, any_alike
         ),
-        Action("reconstruct", "Texts, encoded and written back.", Reconstruct, answers.reconstruct),
-        Action("decode", "Texts of vectors.", Decode, answers.decode),
-        Action("interpolate", "Texts between two texts.", Interpolate, answers.interpolate),
-        Action("sample", "New texts.", SampleTexts, answers.sample),
     ]
+    if writes_texts(answers.model.model):
+        found += [
+            Action("reconstruct", "Texts, encoded and written back.", Reconstruct, answers.reconstruct),
+            Action("decode", "Texts of vectors.", Decode, answers.decode),
+            Action("interpolate", "Texts between two texts.", Interpolate, answers.interpolate),
+            Action("sample", "New texts.", SampleTexts, answers.sample),
+        ]
     if answers.model.fitted.gallery is not None:
         about = "The texts of the training data that are nearest to a text."
         found.insert(0, Action.batched("search", about, Search, answers.search, by_search))

@@ -62,7 +62,16 @@ Shards = Annotated[
     str | None,
     typer.Option(
         "--shards",
-        help="rows: cut the item tables by rows over the processes that torchrun started, for large catalogues.",
+        help="How the processes that torchrun started share the work. rows: each has some rows of the item tables, "
+        "for large catalogues; batches: each computes a part of every batch.",
+    ),
+]
+Groups = Annotated[
+    int,
+    typer.Option(
+        "--groups",
+        min=1,
+        help="With --shards rows: groups of processes that each have all rows, and compute a part of every batch.",
     ),
 ]
 TimeLimit = Annotated[str | None, typer.Option(help="Time limit of the training, such as 90s, 10m or 2h.")]

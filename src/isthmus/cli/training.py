@@ -31,6 +31,7 @@ from isthmus import bundle, plugins
 from isthmus.cli.options import (
     Deterministic,
     DeviceName,
+    Groups,
     PrecisionName,
     Seed,
     Shards,
@@ -40,7 +41,7 @@ from isthmus.cli.options import (
 )
 from isthmus.cli.output import Json, emit, printable, status, table
 from isthmus.cli.wording import duration, figures
-from isthmus.distributed import check_alone, leads
+from isthmus.distributed import check_alone, leads, several
 from isthmus.errors import SettingError, TrainingError
 from isthmus.training.history import History
 from isthmus.training.interrupts import StoppedError, saving
@@ -198,6 +199,7 @@ def training_options(
     resume: Annotated[bool, typer.Option("--resume", help="Continue from the newest checkpoint.")] = False,
     time_limit: TimeLimit = None,
     shards: Shards = None,
+    groups: Groups = 1,
     as_json: Json = False,
 ) -> Training:
     """The shared options as one object.
@@ -209,7 +211,7 @@ def training_options(
     bundle.check_target(out)
     limit = None if time_limit is None else parsed_duration(time_limit)
     run = Run.gather(None, seed, device, precision, True, checkpoints, resume, limit)
-    run = replace(run, every=every, deterministic=deterministic, shard=shards)
+    run = replace(run, every=every, deterministic=deterministic, shard=shards, groups=groups)
     check_alone(run)
     settings = parsed_settings(setting or []) | ({} if epochs is None else {"epochs": epochs})
     return Training(out, run, validation, settings, as_json)
@@ -229,18 +231,24 @@ def _heard(wanted: bool) -> Iterator[None]:
         yield
 
 
-def fit_command(function: Callable[..., None], *, shards: bool = False) -> Callable[..., None]:
-    """A command with the parameters of the function and the shared options in place of its parameter ``training``;
-    ``--shards`` is one of them only with ``shards``."""
+def fit_command(function: Callable[..., None], *, shards: bool = False, batches: bool = False) -> Callable[..., None]:
+    """A command with the parameters of the function and the shared options in place of its parameter ``training``.
+
+    Args:
+        function: the command.
+        shards: whether ``--shards`` and ``--groups`` are among the options.
+        batches: whether several processes that torchrun started split the batches, without an option.
+    """
     own = dict(inspect.signature(function, eval_str=True).parameters)
     shared = dict(inspect.signature(training_options, eval_str=True).parameters)
     del own["training"]
     if not shards:
-        del shared["shards"]
+        del shared["shards"], shared["groups"]
 
     @functools.wraps(function)
     def command(**given: Any) -> None:
-        training = training_options(**{name: given.pop(name) for name in shared if name in given})
+        told = {name: given.pop(name) for name in shared if name in given}
+        training = training_options(**told, **({"shards": "batches"} if batches and several() else {}))
         check_settings(training.settings, {*own, *shared})
         with saved_at_signals(), _heard(leads(training.run)):
             function(training=training, **given)

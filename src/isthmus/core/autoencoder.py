@@ -23,6 +23,7 @@ from isthmus.batch import Batch, Signal, Tensors
 from isthmus.core.objectives.elbo import Elbo
 from isthmus.core.objectives.schedules import Progress
 from isthmus.core.priors.normal import NoPrior
+from isthmus.core.shares import computing, share_of
 from isthmus.errors import SettingError
 from isthmus.protocols import (
     Bottleneck,
@@ -146,16 +147,19 @@ class Autoencoder(nn.Module):
 
         Returns:
             The inputs of objectives and penalties; ``log_likelihood`` is [batch, samples], nats per record, higher is
-            better.
+            better. If several processes share the batch, ``decoded`` only has the rows of this one.
         """
         inputs = self.scaled(batch.inputs)
         if self.corruption is not None and corrupt and generator is not None:
             inputs = self.corruption(inputs, generator)
         code = self._code(inputs, generator if sample_code else None, samples)
-        given = Batch(batch.rows, inputs, batch.targets).repeat(samples)
-        decoded = self.decoder(code.sample, given)
-        log_likelihood = self.likelihood(self.readout, decoded, given.targets, generator=generator)
-        return Step(self, batch, code, decoded, log_likelihood.view(-1, samples), samples, generator)
+        share = share_of(inputs)
+        given = share.given(Batch(batch.rows, inputs, batch.targets)).repeat(samples)
+        with computing(share):
+            decoded = self.decoder(share.samples(code.sample, samples), given)
+            of_own = self.likelihood(self.readout, decoded, given.targets, generator=generator)
+        log_likelihood = share.joined(of_own.view(-1, samples))
+        return Step(self, batch, code, decoded, log_likelihood, samples, generator)
 
     def loss(self, step: Step, *, progress: Progress = 1.0, objective: Objective | None = None) -> Loss:
         """The objective and all penalties.
@@ -202,5 +206,8 @@ class Autoencoder(nn.Module):
         yield from nn.ModuleList(part for part in named if isinstance(part, nn.Module)).parameters()
 
     def _code(self, inputs: Tensors, generator: Generator | None, samples: int) -> Code:
-        hidden = self.encoder.trunk(self.encoder.enter(inputs), inputs)
-        return self.bottleneck(hidden, generator=generator, samples=samples)
+        share = share_of(inputs)
+        own = share.own(inputs)
+        with computing(share):
+            hidden = self.encoder.trunk(self.encoder.enter(own), own)
+        return self.bottleneck(share.joined(hidden), generator=generator, samples=samples)

@@ -8,8 +8,8 @@ models depend on which one it is.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from contextvars import ContextVar
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,7 +19,7 @@ import torch
 from jaxtyping import Float, Int64
 from torch import Tensor, nn
 
-from isthmus.batch import Bags
+from isthmus.batch import Bags, Tensors
 from isthmus.protocols import Columns, Neighbours
 from isthmus.rowlists import RowLists
 
@@ -182,6 +182,16 @@ class Placement(Protocol):
     def most(self, here: int) -> int:
         """The maximum of a number over all processes, likewise."""
 
+    def agreed(self, numbers: Mapping[str, Any]) -> dict[str, Any]:
+        """The numbers of the leader, with which all processes decide alike, likewise."""
+
+    def sharing(self, inputs: Tensors) -> AbstractContextManager[None]:
+        """A context for a training step on these inputs, of which this process may compute a part
+        (``isthmus.core.shares``)."""
+
+    def differentiate(self, loss: Tensor, parameters: Iterable[nn.Parameter]) -> None:
+        """Compute the gradient of the loss of a training step for all processes."""
+
     def store(self, model: nn.Module, folder: Path, usual: Callable[[Path], Any]) -> Any:
         """The store of checkpoints for a training of ``model``: ``usual``, or one with the same methods."""
 
@@ -204,6 +214,18 @@ class OneProcess:
     def most(self, here: int) -> int:
         """The given number."""
         return here
+
+    def agreed(self, numbers: Mapping[str, Any]) -> dict[str, Any]:
+        """The given numbers."""
+        return dict(numbers)
+
+    def sharing(self, inputs: Tensors) -> AbstractContextManager[None]:
+        """This process computes the whole batch."""
+        return nullcontext()
+
+    def differentiate(self, loss: Tensor, parameters: Iterable[nn.Parameter]) -> None:
+        """Compute the gradient of the loss."""
+        loss.backward()
 
     def store(self, model: nn.Module, folder: Path, usual: Callable[[Path], Any]) -> Any:
         """The usual store.

@@ -1,10 +1,15 @@
-"""Training in several processes: the rows of item tables are distributed, everything else is replicated.
+"""Training in several processes: the rows of item tables are distributed, or those of each batch, or both.
 
     torchrun --nproc-per-node 4 -m isthmus fit interactions events.csv --model mult-vae --out my.bundle --shards rows
 
 Every process draws the same batches and the same noise from the same seed, and holds some rows of the item tables with
 their moments. Everything that needs all rows (``isthmus.core.placement.Rows``) is computed in parts and summed: each
 step has two all-reduces of batch × hidden numbers and a few of batch numbers.
+
+    torchrun --nproc-per-node 4 -m isthmus fit text texts.txt --out my.bundle
+
+Here every process has the whole model and computes some rows of each batch (``isthmus.core.shares``); hidden states,
+log-likelihoods and gradients are summed.
 
 ``joined`` is the entry point. A training in one process imports nothing else.
 """
@@ -24,7 +29,7 @@ from torch import Tensor, nn
 from isthmus.errors import SettingError
 from isthmus.training.run import Run
 
-__all__ = ["Joined", "check_alone", "check_network", "joined", "leads"]
+__all__ = ["Joined", "check_alone", "check_network", "joined", "leads", "several"]
 
 Rebuild = Callable[[Mapping[str, Tensor]], nn.Module]
 """Builds the whole model from all its tensors."""
@@ -65,7 +70,7 @@ def joined(run: Run) -> Iterator[Joined]:
     inside.
 
     Args:
-        run: with ``shard="rows"`` this process becomes one of those that ``torchrun`` started.
+        run: with ``shard`` this process becomes one of those that ``torchrun`` started.
 
     Raises:
         SettingError: ``torchrun`` did not start this process, or several machines without a private interface.
@@ -81,10 +86,10 @@ def joined(run: Run) -> Iterator[Joined]:
 
 
 def check_network(run: Run, model: str, more: str) -> None:
-    """Check before a training that its model can be trained with distributed item tables.
+    """Check before a training that its model can be trained by several processes.
 
     Args:
-        run: says whether the tables are distributed.
+        run: says whether there are several, and what is distributed.
         model: name of a builder in Python, or "auto", which compares models of all kinds.
         more: description of other settings that need the whole model; empty if there are none.
 
@@ -113,13 +118,18 @@ def check_alone(run: Run) -> None:
     Raises:
         SettingError: ``torchrun`` started several of them for a training in one.
     """
-    if run.shard is None and "TORCHELASTIC_RUN_ID" in os.environ and os.environ.get("WORLD_SIZE", "1") != "1":
+    if run.shard is None and several():
         raise SettingError(
             f"a training in one process, started {os.environ['WORLD_SIZE']} times by torchrun",
-            expected="shard='rows'",
-            remedy="add it, or start one process",
-            option="add --shards rows, or start one process",
+            expected="shard='rows' or 'batches'",
+            remedy="add it for interactions or texts, or start one process",
+            option="add --shards rows or --shards batches for interactions, or start one process",
         )
+
+
+def several() -> bool:
+    """Whether ``torchrun`` started this process and others."""
+    return "TORCHELASTIC_RUN_ID" in os.environ and os.environ.get("WORLD_SIZE", "1") != "1"
 
 
 def leads(run: Run) -> bool:

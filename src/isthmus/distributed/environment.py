@@ -32,7 +32,7 @@ def check_started() -> None:
     missing = [name for name in ("RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT") if name not in os.environ]
     if missing:
         raise SettingError(
-            "shard='rows' in a process that torchrun did not start",
+            "shard in a process that torchrun did not start",
             expected=f"{', '.join(missing)} in the environment",
             remedy="start it as torchrun --nproc-per-node 4 SCRIPT.py",
             option="start it as torchrun --nproc-per-node 4 -m isthmus fit interactions ...",

@@ -40,7 +40,12 @@ class Together:
     """A training of this process with others; see ``isthmus.distributed.Joined``."""
 
     run: Run
-    talk: Talk
+    processes: Processes
+
+    @property
+    def talk(self) -> Talk:
+        """Connection to the other processes."""
+        return self.processes.talk
 
     def check_same(self, what: str, *arrays: Numbers) -> None:
         """Raise an error if processes have different data.
@@ -65,8 +70,13 @@ class Together:
             )
 
     def finished(self, model: nn.Module, rebuild: Callable[[Mapping[str, Tensor]], nn.Module]) -> nn.Module:
-        """The whole model in process 0, and a placeholder in the others."""
-        tensors = collected(model, self.talk)
+        """The whole model in process 0, and a placeholder in the others. If all have the whole model, it is returned,
+        marked so that only process 0 saves it."""
+        if not self.processes.cut:
+            # ``save`` asks for it, as it asks the placeholder.
+            model.elsewhere = not self.talk.leads  # type: ignore[assignment]
+            return model
+        tensors = collected(model, self.processes.of_group) if self.processes.over_groups.leads else {}
         if not self.talk.leads:
             return Elsewhere(self.talk)
         with placed(OneProcess()):
@@ -80,9 +90,10 @@ def together(run: Run) -> Iterator[Together]:
     A process group that exists already (of a script, or of Ray Train) is used and left as it is.
     """
     _meet()
-    talk = Talk(dist.get_rank(), dist.get_world_size())
-    with placed(Processes(talk)), interruptible() as stop, stop.jointly(talk.any), _silent(not talk.leads):
-        yield Together(_agreed(run, talk), talk)
+    processes = Processes.of(run)
+    talk = processes.talk
+    with placed(processes), interruptible() as stop, stop.jointly(talk.any), _silent(not talk.leads):
+        yield Together(_agreed(run, talk), processes)
 
 
 def _meet() -> None:
@@ -124,7 +135,7 @@ def _silent(wanted: bool) -> Iterator[None]:
     if not wanted:
         yield
         return
-    ours = logging.getLogger("isthmus"), logging.getLogger("isthmus_interactions")
+    ours = [logging.getLogger(name) for name in ("isthmus", "isthmus_interactions", "isthmus_text")]
     before = [logger.level for logger in ours]
     for logger in ours:
         logger.setLevel(logging.CRITICAL)

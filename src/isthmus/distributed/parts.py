@@ -33,7 +33,7 @@ def write(folder: Path, tensors: Mapping[str, Tensor], cut: Mapping[str, int], t
         folder: empty, and the same for all processes.
         tensors: tensors on the CPU; for distributed ones, the rows of this process.
         cut: total number of rows of each distributed tensor.
-        talk: connection to the other processes.
+        talk: connection to the processes that have all rows together.
 
     Returns:
         Size and SHA-256 of each file, which the leader records.
@@ -44,7 +44,8 @@ def write(folder: Path, tensors: Mapping[str, Tensor], cut: Mapping[str, int], t
     mesh = _mesh(talk)
     labelled = {name: _labelled(tensor, cut[name], mesh) if name in cut else tensor for name, tensor in tensors.items()}
     with answered(), _quiet():
-        save(labelled, storage_writer=HuggingFaceStorageWriter(path=str(folder), save_distributed=True))
+        writer = HuggingFaceStorageWriter(path=str(folder), save_distributed=True)
+        save(labelled, storage_writer=writer, process_group=talk.group)
     talk.wait()
     return {} if not talk.leads else {path.name: _stamp(path) for path in sorted(folder.iterdir())}
 
@@ -55,7 +56,7 @@ def read(folder: Path, described: Mapping[str, Mapping[str, Any]], talk: Talk) -
     Args:
         folder: the folder that ``write`` filled.
         described: the result of ``described`` for the written tensors.
-        talk: connection to the current other processes.
+        talk: connection to the processes that have all rows together now.
 
     Returns:
         Tensors by name, on the CPU.
@@ -73,7 +74,7 @@ def read(folder: Path, described: Mapping[str, Mapping[str, Any]], talk: Talk) -
         else:
             state[name] = found[name] = torch.empty(shape, dtype=dtype)
     with answered(), _quiet():
-        load(state, storage_reader=HuggingFaceStorageReader(path=str(folder)))
+        load(state, storage_reader=HuggingFaceStorageReader(path=str(folder)), process_group=talk.group)
     return found
 
 
@@ -114,6 +115,8 @@ def checked(folder: Path, document: str, tensors: str) -> dict[str, Any]:
 
 
 def _mesh(talk: Talk) -> DeviceMesh:
+    if talk.group is not None:
+        return DeviceMesh.from_group(talk.group, "cpu")
     with answered():
         return init_device_mesh("cpu", (talk.size,))
 

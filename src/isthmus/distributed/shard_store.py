@@ -45,11 +45,15 @@ class ShardStore:
     Args:
         directory: created if it does not exist.
         model: the model that is trained; its parts declare which tensors are distributed by rows.
-        talk: connection to the other processes.
+        talk: connection to all other processes.
+        of_group: connection to the processes that have all rows together; None if these are all.
+        writes: whether this group writes; the others have the same tensors.
     """
 
-    def __init__(self, directory: Path, model: nn.Module, talk: Talk) -> None:
-        self.directory, self._talk = directory, talk
+    def __init__(
+        self, directory: Path, model: nn.Module, talk: Talk, of_group: Talk | None = None, *, writes: bool = True
+    ) -> None:
+        self.directory, self._talk, self._group, self._writes = directory, talk, of_group or talk, writes
         self._cut = {name: rows.width for name, rows in cut_tables(model).items()}
         talk.by_leader(self._prepare)
 
@@ -89,7 +93,7 @@ class ShardStore:
         if found is None:
             return 0, History()
         about = found["about"]
-        tensors = parts.read(Path(found["folder"]) / TENSORS, about["tensors"], self._talk)
+        tensors = parts.read(Path(found["folder"]) / TENSORS, about["tensors"], self._group)
         restore(state, tensors)
         return int(about["epoch"]), History.from_json(about["history"])
 
@@ -105,7 +109,7 @@ class ShardStore:
             TrainingError: they are missing or were altered.
         """
         about = self._talk.by_leader(lambda: parts.checked(self._best(epoch), PARTS, TENSORS))
-        load_state(model, parts.read(self._best(epoch) / TENSORS, about["tensors"], self._talk))
+        load_state(model, parts.read(self._best(epoch) / TENSORS, about["tensors"], self._group))
 
     def _prepare(self) -> None:
         self.directory.mkdir(parents=True, exist_ok=True)
@@ -122,7 +126,7 @@ class ShardStore:
                 return str(scratch)
 
             scratch = Path(self._talk.by_leader(begin))
-            files = parts.write(scratch / TENSORS, tensors, cut, self._talk)
+            files = parts.write(scratch / TENSORS, tensors, cut, self._group) if self._writes else {}
 
             def end() -> None:
                 said = {**about, "tensors": parts.described(tensors, cut), "files": files}

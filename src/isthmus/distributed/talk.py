@@ -38,15 +38,17 @@ def answered() -> Iterator[None]:
 
 @dataclass(frozen=True)
 class Talk:
-    """One of several processes.
+    """One of several processes: of all, or of some.
 
     Attributes:
         rank: its number, from 0.
         size: number of processes.
+        group: torch's group of them; None if they are all processes.
     """
 
     rank: int
     size: int
+    group: dist.ProcessGroup | None = None
 
     @property
     def leads(self) -> bool:
@@ -57,22 +59,29 @@ class Talk:
         """The sum over all processes, bit for bit the same in each."""
         whole = part.detach().clone(memory_format=torch.contiguous_format)
         with answered():
-            dist.all_reduce(whole)
+            dist.all_reduce(whole, group=self.group)
         return whole
 
     def largest(self, part: Tensor) -> Tensor:
         """The elementwise maximum over all processes."""
         whole = part.detach().clone(memory_format=torch.contiguous_format)
         with answered():
-            dist.all_reduce(whole, op=dist.ReduceOp.MAX)
+            dist.all_reduce(whole, op=dist.ReduceOp.MAX, group=self.group)
         return whole
 
     def gathered(self, part: Tensor) -> list[Tensor]:
         """The tensors of all processes, in their order; all have the same shape."""
         parts = [torch.empty_like(part, memory_format=torch.contiguous_format) for _ in range(self.size)]
         with answered():
-            dist.all_gather(parts, part.detach().contiguous())
+            dist.all_gather(parts, part.detach().contiguous(), group=self.group)
         return parts
+
+    def collected(self, part: Tensor) -> list[Tensor]:
+        """The tensors of all processes, in their order, if their lengths may differ."""
+        lengths = [int(one) for one in self.gathered(torch.tensor(len(part)))]
+        padded = part.new_zeros(max(lengths), *part.shape[1:])
+        padded[: len(part)] = part.detach()
+        return [one[:length] for one, length in zip(self.gathered(padded), lengths, strict=True)]
 
     def most(self, number: int) -> int:
         """The maximum over all processes."""
@@ -83,7 +92,7 @@ class Talk:
         return bool(self.most(int(here)))
 
     def told(self, text: str) -> str:
-        """The leader's text."""
+        """The leader's text; for the talk of all processes, like everything below."""
         content = torch.tensor(list(text.encode()) if self.leads else [], dtype=torch.uint8)
         length = torch.tensor(len(content))
         with answered():
@@ -131,4 +140,4 @@ class Talk:
     def wait(self) -> None:
         """Wait for all processes."""
         with answered():
-            dist.barrier()
+            dist.barrier(group=self.group)

@@ -111,7 +111,8 @@ class BundleLayout(Generic[A]):
         )
 
     def write(self, path: str | Path, fitted: FittedAutoencoder[A], words: CardWords, card: bool = True) -> None:
-        """Save it as a bundle, completely or not at all. Raises the errors of ``isthmus.bundle.write``.
+        """Save it as a bundle, completely or not at all; after a training in several processes, only process 0 does.
+        Raises the errors of ``isthmus.bundle.write``.
 
         Args:
             path: path of the bundle.
@@ -119,6 +120,8 @@ class BundleLayout(Generic[A]):
             words: what the face says on the model card.
             card: whether to write the card.
         """
+        if getattr(fitted.model, "elsewhere", False):
+            return
         content = self.content(fitted)
         bundle.write(path, **content, card=card_maker(words, content["documents"], card))
 

@@ -1,11 +1,11 @@
-"""Ray Train starts the processes of a training whose item tables are cut by rows; isthmus does the rest.
+"""Ray Train starts the processes of a training in several processes; isthmus does the rest.
 
     from isthmus.integrations.ray import fit
 
     fit("Recommender", "/shared/STORE", "mult-vae", "/shared/shop.bundle", workers=4, epochs=20)
 
-It is the training of ``torchrun ... --shards rows``, on a cluster of Ray. Source, checkpoints and bundle lie in folders
-that all machines see.
+It is the training of ``torchrun ... --shards rows``, on a cluster of Ray; with ``shard="batches"``, that of
+``torchrun -m isthmus fit text``. Source, checkpoints and bundle lie in folders that all machines see.
 """
 
 from __future__ import annotations
@@ -33,9 +33,10 @@ def fit(
     *,
     workers: int = 2,
     gpu: bool = False,
+    shard: str = "rows",
     **settings: Any,
 ) -> None:
-    """Train with tables cut by rows over the workers of Ray Train, and save the bundle.
+    """Train with tables or batches divided over the workers of Ray Train, and save the bundle.
 
     A running Ray is used, or the one of ``RAY_ADDRESS``; otherwise one is started for this machine, bound to loopback.
 
@@ -46,6 +47,7 @@ def fit(
         out: where the bundle goes, which the first worker writes.
         workers: processes of the training, a CPU each.
         gpu: a GPU for each, too. This has never been run.
+        shard: what is divided, see ``isthmus.training.run.Run``.
         settings: further keywords of ``fit``, JSON values: ``epochs``, ``seed``, ``checkpoints``, ...
 
     Raises:
@@ -59,7 +61,13 @@ def fit(
     if find_face(face) is None:
         raise SettingError(f"face {face!r}", expected="the name of a class with fit, such as 'Recommender'")
     check_writable(out)
-    asked = {"face": face, "source": os.path.abspath(source), "model": model, "out": os.path.abspath(out)}
+    asked = {
+        "face": face,
+        "source": os.path.abspath(source),
+        "model": model,
+        "out": os.path.abspath(out),
+        "shard": shard,
+    }
     try:
         work = json.dumps({**asked, "settings": settings})
     except TypeError as error:
@@ -99,5 +107,5 @@ def _loop(config: dict[str, Any]) -> None:
     face = find_face(work["face"])
     assert face is not None
     fitting: Any = face
-    fitted = fitting.fit(work["source"], work["model"], shard="rows", progress=False, **work["settings"])
+    fitted = fitting.fit(work["source"], work["model"], shard=work["shard"], progress=False, **work["settings"])
     fitted.save(work["out"])

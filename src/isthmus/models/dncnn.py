@@ -80,7 +80,8 @@ def residual_denoiser(
         weight_decay=weight_decay,
         patience=patience,
     )
-    return GradientRecipe(model, plan)
+    # Its batch norm is inside encoder and decoder.
+    return GradientRecipe(model, plan, by_batches=False)
 
 
 @torch.inference_mode()

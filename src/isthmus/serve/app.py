@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from functools import partial
 from typing import Any, cast
 
@@ -126,12 +126,15 @@ class Service:
         return action
 
 
-def application(shelf: Shelf, settings: ServerSettings) -> tuple[App, Service]:
+def application(
+    shelf: Shelf, settings: ServerSettings, reloaded: Callable[[], None] = lambda: None
+) -> tuple[App, Service]:
     """The ASGI application over some models.
 
     Args:
         shelf: the models.
         settings: settings of the server.
+        reloaded: called when a request has made it load the bundles again.
 
     Returns:
         The application, and the service behind it.
@@ -146,7 +149,7 @@ def application(shelf: Shelf, settings: ServerSettings) -> tuple[App, Service]:
     app = FastAPI(title="isthmus", version=__version__, lifespan=lifespan, docs_url=None, redoc_url=None)
     app.openapi = lambda: schema.document(shelf, settings)  # type: ignore[method-assign]
     _add_errors(app)
-    _add_fixed(app, service)
+    _add_fixed(app, service, reloaded)
     if settings.page:
         static.add_page(app, shelf)
 
@@ -179,7 +182,7 @@ def _add_errors(app: FastAPI) -> None:
     app.add_exception_handler(HTTPException, refused)
 
 
-def _add_fixed(app: FastAPI, service: Service) -> None:
+def _add_fixed(app: FastAPI, service: Service, reloaded: Callable[[], None]) -> None:
     @app.get("/health", summary="Whether the process answers.")
     async def health() -> dict[str, str]:
         return {"status": "ok"}
@@ -203,6 +206,7 @@ def _add_fixed(app: FastAPI, service: Service) -> None:
         @app.post("/v1/reload", summary="Load the bundles again.")
         async def reload() -> dict[str, Any]:
             await service.reload()
+            reloaded()
             return service.models()
 
 

@@ -43,27 +43,45 @@ def run(
     """
     with listening(settings) as listener:
         shelf = Shelf(places, load)
-        app, service = application(shelf, settings)
-        config = uvicorn.Config(
-            app,
-            log_config=None,
-            access_log=False,
-            server_header=False,
-            proxy_headers=False,
-            ws="none",
-            limit_concurrency=CONNECTIONS,
-            timeout_graceful_shutdown=int(settings.patience),
-        )
-        server = uvicorn.Server(config)
-        told(address(listener), list(shelf.models.values()))
-        with _without_default_signals():
-            asyncio.run(_serve(server, service, listener))
-
-
-async def _serve(server: uvicorn.Server, service: Service, listener: socket.socket) -> None:
-    with _reload_on_hangup(service):
-        await server.serve(sockets=[listener])
+        serve_on(listener, shelf, settings, lambda: told(address(listener), list(shelf.models.values())))
     log("stopped")
+
+
+def serve_on(
+    listener: socket.socket,
+    shelf: Shelf,
+    settings: ServerSettings,
+    ready: Callable[[], None],
+    reloaded: Callable[[], None] = lambda: None,
+) -> None:
+    """Serve models on a socket until SIGINT or SIGTERM; requests in progress are finished first.
+
+    Args:
+        listener: the socket.
+        shelf: the models.
+        settings: settings of the server.
+        ready: called when the server is about to start.
+        reloaded: called when a request has made it load the bundles again.
+    """
+    app, service = application(shelf, settings, reloaded)
+    config = uvicorn.Config(
+        app,
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        proxy_headers=False,
+        ws="none",
+        limit_concurrency=CONNECTIONS,
+        timeout_graceful_shutdown=int(settings.patience),
+    )
+    with _without_default_signals():
+        asyncio.run(_serve(uvicorn.Server(config), service, listener, ready))
+
+
+async def _serve(server: uvicorn.Server, service: Service, listener: socket.socket, ready: Callable[[], None]) -> None:
+    with _reload_on_hangup(service):
+        ready()
+        await server.serve(sockets=[listener])
 
 
 @contextlib.contextmanager

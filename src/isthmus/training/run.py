@@ -52,8 +52,11 @@ class Run:
         deterministic: only use operations whose results are the same bit for bit in every run, and raise an error if
             PyTorch has none; on a CPU all are. See the guide "Control the training" for what is guaranteed on CUDA
             without it.
-        shard: None trains in this process; "rows" distributes the rows of the item tables over the processes that
-            ``torchrun`` started, see the guide "When one machine is not enough".
+        shard: None trains in this process. With the processes that ``torchrun`` started, "rows" distributes the rows of
+            the item tables over them, and "batches" the rows of each batch; see the guide "When one machine is not
+            enough".
+        groups: with ``shard="rows"``, into how many groups the processes are divided. The processes of a group have all
+            rows of the tables together, and each group computes a part of each batch.
         log: called with the record of each epoch, see ``isthmus.training.loggers``; it becomes a part of ``progress``.
     """
 
@@ -69,6 +72,7 @@ class Run:
     graphs: bool | str = "auto"
     deterministic: bool = False
     shard: str | None = None
+    groups: int = 1
     log: InitVar[Log | None] = None
 
     def __post_init__(self, log: Log | None) -> None:
@@ -76,8 +80,9 @@ class Run:
             parsed_device(self.device)
         choice("precision", self.precision, ("auto", "fp32", "bf16"))
         if self.shard is not None:
-            choice("shard", self.shard, ("rows",))
+            choice("shard", self.shard, ("rows", "batches"))
         plain: dict[str, Any] = {"seed": checked_seed(self.seed), "every": whole("every", self.every, least=1)}
+        plain["groups"] = whole("groups", self.groups, least=1)
         plain["resume"] = flag("resume", self.resume)
         if not (isinstance(self.graphs, str) and self.graphs == "auto"):
             plain["graphs"] = flag("graphs", self.graphs)
@@ -95,6 +100,12 @@ class Run:
             plain["progress"] = Logged(self.progress, log)
         for name, value in plain.items():
             object.__setattr__(self, name, value)
+        if self.groups > 1 and self.shard != "rows":
+            raise SettingError(
+                f"groups={self.groups} with shard={self.shard!r}",
+                expected="shard='rows'",
+                remedy="omit groups: with shard='batches' every process computes a part of each batch",
+            )
         if self.resume and self.checkpoints is None:
             raise SettingError("resume without a directory of checkpoints", remedy="give the directory to resume from")
 
@@ -112,13 +123,14 @@ class Run:
         log: Log | None = None,
         *,
         shard: str | None = None,
+        groups: int = 1,
         default: Run | None = None,
     ) -> Run:
         """Combine the keywords of a ``fit`` into one object.
 
         Args:
             run: a ``Run`` that was given instead of the keywords.
-            seed, device, precision, checkpoints, resume, time_limit, shard: as in ``Run``.
+            seed, device, precision, checkpoints, resume, time_limit, shard, groups: as in ``Run``.
             progress: whether to show the progress, or an object that receives it.
             log: called with the record of each epoch.
             default: defaults of the keywords, if they differ from ``Run()``.
@@ -131,10 +143,12 @@ class Run:
         """
         place = None if checkpoints is None else path_of("checkpoints", checkpoints)
         shown = NoProgress() if run is not None else as_progress(progress)
-        given = cls(device, seed, precision, shown, place, resume=resume, time_limit=time_limit, log=log, shard=shard)
+        together: dict[str, Any] = {"shard": shard, "groups": groups}
+        given = cls(device, seed, precision, shown, place, resume=resume, time_limit=time_limit, log=log, **together)
         if run is None:
             return given
-        usual, names = default or cls(), ("seed", "device", "precision", "checkpoints", "resume", "time_limit", "shard")
+        names = ("seed", "device", "precision", "checkpoints", "resume", "time_limit", *together)
+        usual = default or cls()
         twice = [name for name in names if getattr(given, name) != getattr(usual, name)]
         twice += ([] if progress is True else ["progress"]) + ([] if log is None else ["log"])
         if twice:

@@ -198,7 +198,7 @@ class _Training:
         record = self._record(done, whole)
         if self.validation and ((epoch + 1) % self.validation.every == 0 or not whole):
             self.model.eval()
-            record |= self.validation.numbers(self.model, scored=done.phase.validate)
+            record |= self.placement.agreed(self.validation.numbers(self.model, scored=done.phase.validate))
         record["seconds"] = time.perf_counter() - done.started
         with stop.held():
             self._take(record, whole)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from functools import partial
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Annotated
 
@@ -39,6 +40,9 @@ def serve(
     allow_reload: Annotated[
         bool, typer.Option("--allow-reload", help="POST /v1/reload loads the bundles again.")
     ] = False,
+    workers: Annotated[
+        int, typer.Option(min=1, max=256, help="Processes that answer, each with models of its own.")
+    ] = 1,
     no_page: Annotated[bool, typer.Option("--no-page", help="Do not serve the page for browsers.")] = False,
 ) -> None:
     """Answer questions to bundles over HTTP, and show a page in the browser.
@@ -50,6 +54,7 @@ def serve(
     from isthmus.serve.opened import open_bundle, places
     from isthmus.serve.server import run
     from isthmus.serve.settings import TOKEN, ServerSettings
+    from isthmus.serve.workers import run_workers
 
     if not 0 <= window <= 1_000:
         raise SettingError(f"--window {window}", expected="milliseconds from 0 to 1,000; 2 to 5 are usual")
@@ -67,7 +72,11 @@ def serve(
     )
     if not settings.loopback and settings.token is None:
         status(f"warning: whoever reaches {host} can ask these models; set {TOKEN} to demand a token")
-    run(places(directories), lambda place: open_bundle(place, device=device), settings, _say)
+    found, load = places(directories), partial(open_bundle, device=device)
+    if workers == 1:
+        run(found, load, settings, _say)
+    else:
+        run_workers(workers, found, load, settings, _say)
 
 
 def check_installed(command: str) -> None:

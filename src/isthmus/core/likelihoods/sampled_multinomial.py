@@ -27,6 +27,7 @@ from isthmus.core import placement
 from isthmus.core.likelihoods.discrete import Multinomial
 from isthmus.core.ops.bags import rows_of
 from isthmus.core.ops.sampled_softmax import sampled_log_prob
+from isthmus.core.shares import computed
 from isthmus.errors import SettingError
 from isthmus.machine.unasked import distinct
 from isthmus.protocols import RankingReadout, Source
@@ -118,10 +119,12 @@ class SampledMultinomial(nn.Module):
         bags = require_bags(targets, "a sampled multinomial likelihood")
         self.strata = self.strata.to(bags.indices.device)
         drawn = self.strata.draw(generator)
-        touched = distinct(torch.cat([bags.indices, drawn]))[0][: len(self.counts)]
-        from_batch = self.from_batch and self.rows > 0 and bags.size * len(touched) <= MOST_LOGITS
+        share = computed()
+        size = share.counted(bags.size)
+        touched = distinct(torch.cat([share.every(bags.indices), drawn]))[0][: len(self.counts)]
+        from_batch = self.from_batch and self.rows > 0 and size * len(touched) <= MOST_LOGITS
         columns = touched if from_batch else drawn
-        log_chance = self._log_chance(columns, bags.size - 1 if from_batch else 0)
+        log_chance = self._log_chance(columns, size - 1 if from_batch else 0)
         if columns.device.type != "cpu":
             log_chance[1:].masked_fill_(columns[1:] == columns[:-1], torch.inf)
         rows = placement.rows_of(readout)

@@ -11,6 +11,7 @@ from torch import Generator, Tensor, nn
 
 from isthmus.capabilities import AffineLayer
 from isthmus.core.placement import AllRows, Rows
+from isthmus.core.shares import computed
 from isthmus.errors import SettingError
 
 Activation = Callable[[Tensor], Tensor]
@@ -171,7 +172,7 @@ class SeededDropout(nn.Module):
         generator = Generator(x.device).manual_seed(int(self.seed + self.calls))
         self.calls += 1
         # A uniform number and a comparison: drawing the coins themselves takes several times longer on CPU.
-        kept = torch.empty(x.shape, device=x.device).uniform_(generator=generator) >= self.rate
+        kept = computed().drawn(x, lambda numbers: numbers.uniform_(generator=generator)) >= self.rate
         return x * kept * (1 / (1 - self.rate))
 
 

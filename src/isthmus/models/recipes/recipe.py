@@ -42,6 +42,9 @@ class GradientRecipe:
         features: features of the items, shape (features, items), if they are to count.
         by_rows: whether the model can be trained with its item tables cut by rows over several processes: all that
             reads them asks their ``Rows`` (``isthmus.core.placement``).
+        by_batches: whether the model can be trained with its batches split over several processes: what encoder,
+            decoder and likelihood compute for a row does not depend on the other rows of the batch, or they ask for
+            their share (``isthmus.core.shares``).
     """
 
     model: Autoencoder
@@ -52,6 +55,7 @@ class GradientRecipe:
     tables: ItemTables | None = None
     features: csr_array | None = None
     by_rows: bool = False
+    by_batches: bool = True
 
     @property
     def chooses_epoch(self) -> bool:
@@ -71,9 +75,9 @@ class GradientRecipe:
 
         Raises:
             SettingError: the device lacks what the model needs, or with ``deterministic`` an operation has no fixed
-                order there; or the tables are to be cut by rows and were not.
+                order there; or several processes are to train the model, and cannot.
         """
-        check_shard(run, bool(cut_tables(self.model)))
+        check_shard(run, rows=bool(cut_tables(self.model)), batches=self.by_batches)
         source = source if self.reads is None else self.reads(source)
         wide = any(buffer.dtype == torch.float64 for buffer in self.model.buffers())
         check_able(run.torch_device(), "this model", float64=wide, sparse=self.plan.rowwise)
@@ -94,23 +98,29 @@ class GradientRecipe:
         return nullcontext() if self.tables is None else self.tables.with_features(self.features)
 
 
-def check_shard(run: Run, cut: bool) -> None:
+def check_shard(run: Run, *, rows: bool, batches: bool) -> None:
     """Refuse to train as a whole what was to be trained in parts.
 
     Args:
-        run: says whether item tables are cut by rows.
-        cut: whether those of the model are.
+        run: says whether several processes train together, and how.
+        rows: whether the item tables of the model are cut by rows, or can be.
+        batches: whether batches of the model can be split.
 
     Raises:
-        SettingError: they should be, and are not.
+        SettingError: several processes should train it, and cannot.
     """
-    if run.shard is not None and not cut:
-        raise SettingError(
-            f"shard={run.shard!r} for this model",
-            expected="a network over items: mult-dae, mult-vae, rec-vae, elsa or sequence-recommender",
-            remedy="leave shard away to train it in one process",
-            option="leave --shards away to train it in one process",
-        )
+    if run.shard == "rows" and not rows:
+        expected = "a network over items: mult-dae, mult-vae, rec-vae, elsa or sequence-recommender"
+    elif (run.shard == "batches" or run.groups > 1) and not batches:
+        expected = "a network that treats the rows of a batch one by one"
+    else:
+        return
+    raise SettingError(
+        f"shard={run.shard!r} for this model",
+        expected=expected,
+        remedy="leave shard away to train it in one process",
+        option="leave --shards away to train it in one process",
+    )
 
 
 def fit_in_one_step(
@@ -126,7 +136,7 @@ def fit_in_one_step(
         work: fills the model and may return further values for the record; then the model is moved to the run's
             device, or stays on the CPU if it does not fit there.
     """
-    check_shard(run, False)
+    check_shard(run, rows=False, batches=False)
     started, device, metric = time.perf_counter(), run.torch_device(), validation.name if validation else None
     run.progress.start(1, rows, metric)
     try:

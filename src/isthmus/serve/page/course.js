@@ -49,7 +49,7 @@ function table(lines, metric) {
   return h("div", { className: "scroll narrow" }, h("table", {},
     h("thead", {}, h("tr", {}, h("th", {}, "model"), h("th", { className: "number" }, metric))),
     h("tbody", {}, lines.map(([name, score]) => h("tr", {}, h("td", {}, String(name).replaceAll("_", "-")),
-      h("td", { className: "number" }, number(score, 4)))))));
+      h("td", { className: "number" }, typeof score === "number" ? score.toFixed(4) : number(score)))))));
 }
 
 function curves(found, words) {

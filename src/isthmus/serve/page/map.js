@@ -5,6 +5,20 @@ import { card, h, note, told } from "/page/kit.js";
 const COLOURS = ["#2f6fb3", "#d9822b", "#3f8f5a", "#b3475f", "#7a5ab5", "#8a6d3b", "#c45aa0", "#5f7d8c", "#9a9a2e", "#2aa0a8"];
 const NEAR = 14;
 
+const marks = { own: [], answers: [], words: ["", ""] };
+
+// Show some records of the map: the visitor's own, and the answer; `words` tells both, in this order.
+export function markOnMap(own, answers, words) {
+  Object.assign(marks, { own, answers, words });
+  document.dispatchEvent(new Event("marked"));
+}
+
+function dotted(colour, text) {
+  const dot = h("span", { ariaHidden: "true" }, "●");
+  dot.style.color = colour;
+  return h("span", {}, dot, ` ${text}`);
+}
+
 export async function mapOf(region, ask, words) {
   const box = card(words.mapTitle || "Map", h("p", { className: "soft" }, words.map ||
     "Every dot is a record. Records that the model finds alike lie close together."));
@@ -35,7 +49,8 @@ function drawnMap(found) {
   const xs = found.points.map((one) => one[0]), ys = found.points.map((one) => one[1]);
   const low = [Math.min(...xs), Math.min(...ys)], high = [Math.max(...xs), Math.max(...ys)];
   const view = { zoom: 1, x: 0, y: 0 };
-  let chosen = -1;
+  const rows = new Map((found.ids || []).map((id, row) => [id, row]));
+  let chosen = -1, marked = [];
 
   function scale() {
     const width = canvas.clientWidth, height = canvas.clientHeight, margin = 24;
@@ -66,6 +81,16 @@ function drawnMap(found) {
       pen.fill();
     }
     pen.globalAlpha = 1;
+    for (const [row, name] of marked) {
+      const [x, y] = place(row), style = getComputedStyle(canvas);
+      pen.fillStyle = style.getPropertyValue(name);
+      pen.strokeStyle = style.getPropertyValue("--card");
+      pen.lineWidth = 2;
+      pen.beginPath();
+      pen.arc(x, y, radius + 4, 0, 2 * Math.PI);
+      pen.fill();
+      pen.stroke();
+    }
     if (chosen >= 0) {
       const [x, y] = place(chosen);
       pen.strokeStyle = getComputedStyle(canvas).getPropertyValue("--focus");
@@ -148,11 +173,17 @@ function drawnMap(found) {
   });
   new ResizeObserver(soon).observe(canvas);
   document.addEventListener("themechange", soon);
-  const legend = paint.names.length ? h("p", { className: "row soft" }, paint.names.map(([name, colour]) => {
-    const dot = h("span", { ariaHidden: "true" }, "●");
-    dot.style.color = colour;
-    return h("span", {}, dot, ` ${name}`);
-  })) : null;
-  return h("div", {}, h("div", { className: "map" }, canvas, tip), legend,
+  const key = h("p", { className: "row soft", hidden: true });
+  // A panel says which records are the visitor's and which are the answer; those beyond the map are left out.
+  function mark() {
+    const groups = [[marks.answers, "--good", marks.words[1]], [marks.own, "--focus", marks.words[0]]];
+    marked = groups.flatMap(([ids, name]) => ids.filter((id) => rows.has(id)).map((id) => [rows.get(id), name]));
+    key.replaceChildren(...groups.reverse().map(([, name, text]) => dotted(`var(${name})`, text)));
+    key.hidden = !marked.length;
+    soon();
+  }
+  if (rows.size) { document.addEventListener("marked", mark); mark(); }
+  const legend = paint.names.length ? h("p", { className: "row soft" }, paint.names.map(([name, colour]) => dotted(colour, name))) : null;
+  return h("div", {}, h("div", { className: "map" }, canvas, tip), legend, key,
     h("p", { className: "hint" }, "Drag to move, scroll or pinch to zoom, point at a dot to read it. With the keyboard: arrows, + and −, 0 for the whole map."));
 }

@@ -26,8 +26,8 @@ def to_tensorboard(writer: Any) -> Log:
 
 
 def to_wandb(run: Any) -> Log:
-    """Log to Weights & Biases, or to Trackio, which has the same interface. The records contain ``epoch``, which serves
-    as the axis: steps of these trackers must ascend, but epochs start again if one ``fit`` trains several models.
+    """Log to Weights & Biases, or to Trackio, which has the same interface. ``epoch`` is logged, too, and serves as the
+    axis: steps of these trackers must ascend, but epochs start again if one ``fit`` trains several models.
 
     Args:
         run: what ``wandb.init()`` or ``trackio.init()`` returned.
@@ -35,7 +35,13 @@ def to_wandb(run: Any) -> Log:
     Returns:
         A function for ``log=``.
     """
-    return lambda record: run.log(dict(record))
+
+    def log(record: dict[str, Any]) -> None:
+        shared = ("epoch", WORK)
+        found = {_under_work(record, name): value for name, value in record.items() if name not in shared}
+        run.log({"epoch": record["epoch"], **found})
+
+    return log
 
 
 def to_mlflow(client: Any) -> Log:

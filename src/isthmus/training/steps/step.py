@@ -13,7 +13,7 @@ from torch import Generator, Tensor, nn
 
 from isthmus.batch import Batch
 from isthmus.core.autoencoder import Autoencoder
-from isthmus.core.placement import current
+from isthmus.core.placement import Placement, current
 from isthmus.protocols import Phase
 from isthmus.training.plan import Plan
 from isthmus.training.run import Run
@@ -61,14 +61,16 @@ class Stepper:
     trainable: list[nn.Parameter] = field(init=False)
     numbers: int = field(init=False)
     update: Callable[[], object] = field(init=False)
+    placement: Placement = field(init=False)
 
     def __post_init__(self) -> None:
+        self.placement = current()
         here = next(self.model.parameters(), torch.empty(0)).device.type == "cpu"
         lean = here and isinstance(self.optimizer, FusedAdam)
         self.update = self.optimizer.update if lean else self.optimizer.step
         self.trainable = [p for p in self.model.parameters() if p.requires_grad]
         # All processes of a training have to choose the same precision.
-        self.numbers = current().most(sum(p.numel() for p in self.model.parameters() if p.ndim > 1))
+        self.numbers = self.placement.most(sum(p.numel() for p in self.model.parameters() if p.ndim > 1))
 
     def step(
         self,
@@ -93,7 +95,7 @@ class Stepper:
         """
         for group in self.optimizer.param_groups:
             group["lr"] = pace.rate
-        with self.run.products(self.numbers * batch.size):
+        with self.run.products(self.numbers * batch.size), self.placement.sharing(batch.inputs):
             step = self.model.step(
                 batch, generator=self.noise, samples=phase.samples, corrupt=phase.corrupt, sample_code=phase.sample_code
             )
@@ -102,7 +104,7 @@ class Stepper:
             checked(loss.total.detach())
         for parameter in self.trainable:
             parameter.grad = None
-        loss.total.backward()
+        self.placement.differentiate(loss.total, self.trainable)
         if self.plan.clip is not None:
             nn.utils.clip_grad_norm_(self.trainable, self.plan.clip)
         with held():
