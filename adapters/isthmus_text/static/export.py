@@ -13,7 +13,7 @@ from isthmus.errors import SettingError
 from isthmus_text.autoencoder import TextAutoencoder
 
 MODULES = {"0_StaticEmbedding": "StaticEmbedding", "1_Normalize": "Normalize"}
-SETTINGS = {"prompts": {}, "default_prompt_name": None, "similarity_fn_name": "cosine"}
+SETTINGS: dict[str, object] = {"prompts": {}, "default_prompt_name": None, "similarity_fn_name": "cosine"}
 
 _log = logging.getLogger(__name__)
 

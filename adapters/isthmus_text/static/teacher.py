@@ -101,7 +101,8 @@ def basis_of(vectors: Float[Tensor, "rows width"], code: int) -> Float[Tensor, "
         code: number of directions, at most ``width``.
     """
     wide = vectors.double()
-    return torch.linalg.eigh(wide.T @ wide).eigenvectors.flip(1)[:, :code].float()
+    directions: Tensor = torch.linalg.eigh(wide.T @ wide).eigenvectors
+    return directions.flip(1)[:, :code].float()
 
 
 @dataclass(frozen=True, eq=False)

@@ -248,7 +248,9 @@ def fit_command(function: Callable[..., None], *, shards: bool = False, batches:
     @functools.wraps(function)
     def command(**given: Any) -> None:
         told = {name: given.pop(name) for name in shared if name in given}
-        training = training_options(**told, **({"shards": "batches"} if batches and several() else {}))
+        if batches and several():
+            told["shards"] = "batches"
+        training = training_options(**told)
         check_settings(training.settings, {*own, *shared})
         with saved_at_signals(), _heard(leads(training.run)):
             function(training=training, **given)

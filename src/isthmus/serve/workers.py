@@ -155,7 +155,7 @@ class _Crew:
             for ended in self._turn():
                 assert ended.process is not None
                 log("worker ended", status=ended.process.exitcode)
-                mark_process_dead(ended.process.pid)
+                mark_process_dead(ended.process.pid)  # type: ignore[no-untyped-call]
                 pause = PAUSES[0 if ended.ready else 1]
                 ended.process, ended.told, ended.ready, ended.due = None, None, False, time.monotonic() + pause
 

@@ -169,7 +169,7 @@ class RemotePart:
         self, queries: Any, k: int | Sequence[int] = 10, *, exclude: Ids | None = None, allow: Ids | None = None
     ) -> SearchHits:
         """As ``Index.search``."""
-        return self._found("search", queries, exclude, allow, k=list(k) if np.ndim(k) else k)
+        return self._found("search", queries, exclude, allow, k=list(k) if isinstance(k, Sequence | np.ndarray) else k)
 
     def within(self, queries: Any, score: float, *, exclude: Ids | None = None, allow: Ids | None = None) -> SearchHits:
         """As ``Index.within``."""

@@ -209,7 +209,7 @@ class ShardedIndex:
         Returns:
             Ids and scores, nearest first; higher is nearer. Equal scores are in the order of the parts.
         """
-        asked, wanted = as_queries(queries), list(k) if np.ndim(k) else k
+        asked, wanted = as_queries(queries), list(k) if isinstance(k, Sequence | np.ndarray) else k
         out, only = reusable(exclude, "exclude"), reusable(allow, "allow")
         found = self._of_each(lambda part: part.search(asked, wanted, exclude=out, allow=only))
         return merged(found, wanted if isinstance(wanted, list) else [int(wanted)] * len(asked))

@@ -3,7 +3,7 @@ weights and moments again in every step, as PyTorch's optimiser does, takes long
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,14 +23,14 @@ class _Lists:
         known: number of these states at that time; fewer are left when a part of the model starts anew.
     """
 
-    of: object
+    of: Mapping[Any, Any]
     known: int
     weights: list[Tensor]
     means: list[Tensor]
     squares: list[Tensor]
     steps: list[Tensor]
 
-    def hold(self, states: Any, weights: list[Tensor]) -> bool:
+    def hold(self, states: Mapping[Any, Any], weights: list[Tensor]) -> bool:
         """Whether these lists are still those of the weights with a gradient."""
         return (
             self.of is states
@@ -74,6 +74,6 @@ class FusedAdam(torch.optim.Adam):
             means: list[Tensor] = []
             squares: list[Tensor] = []
             steps: list[Tensor] = []
-            self._init_group(group, [], [], means, squares, [], steps)
+            self._init_group(group, [], [], means, squares, [], steps)  # type: ignore[no-untyped-call]
             kept = self._kept[index] = _Lists(self.state, len(self.state), weights, means, squares, steps)
         return kept

@@ -66,8 +66,8 @@ class Stepper:
     def __post_init__(self) -> None:
         self.placement = current()
         here = next(self.model.parameters(), torch.empty(0)).device.type == "cpu"
-        lean = here and isinstance(self.optimizer, FusedAdam)
-        self.update = self.optimizer.update if lean else self.optimizer.step
+        optimizer = self.optimizer
+        self.update = optimizer.update if here and isinstance(optimizer, FusedAdam) else optimizer.step
         self.trainable = [p for p in self.model.parameters() if p.requires_grad]
         # All processes of a training have to choose the same precision.
         self.numbers = self.placement.most(sum(p.numel() for p in self.model.parameters() if p.ndim > 1))
