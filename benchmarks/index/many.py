@@ -153,13 +153,15 @@ def inverted_file(folder: Path, rows: int, shards: int, true: list[list[int]], l
     for block in blocks(folder):
         index.add(np.ascontiguousarray(block))
     built_in = time.perf_counter() - started
-    recalls: list[float] = []
+    tried: dict[int, float] = {}
     for probes in rising(1, lists):
         index.nprobe = probes
-        recalls.append(recall(index.search(queries, K)[1], true))
+        tried[probes] = recall(index.search(queries, K)[1], true)
         # Scores of codes have a recall that no number of lists exceeds.
-        if recalls[-1] >= least or (len(recalls) > 4 and recalls[-1] - recalls[-5] < PLATEAU):
+        if tried[probes] >= least or tried[probes] - [0.0, *tried.values()][-5:][0] < PLATEAU:
             break
+    enough = least if tried[probes] >= least else tried[probes] - PLATEAU
+    index.nprobe = probes = next(one for one, found in tried.items() if found >= enough)
     took = seconds(lambda: index.search(queries, K), repeats=3, warmup=0)
     single = [seconds(lambda one=query[None]: index.search(one, K), repeats=1, warmup=0)[0] for query in queries[:50]]
     return {
@@ -167,7 +169,7 @@ def inverted_file(folder: Path, rows: int, shards: int, true: list[list[int]], l
         "build_peak_gb": peak_rss() / 1e9,
         "own_gb": (own_memory() - empty) / 1e9,
         "resident_gb": rss() / 1e9,
-        "recall": recalls[-1],
+        "recall": tried[probes],
         "lists": lists,
         "probes": probes,
         "bytes_a_vector": index.code_size + 8 + 4 * WIDTH * lists / rows,
