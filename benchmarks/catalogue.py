@@ -30,6 +30,7 @@ MODULES: Mapping[str, str] = {
     "csv_loading": "recommendation.loading",
     "event_store": "recommendation.event_store",
     "text_vae": "text.vae",
+    "text_sentences": "text.sentences",
     "text_embeddings": "text.embeddings",
     "text_static": "text.static",
     "text_compression": "text.compression",

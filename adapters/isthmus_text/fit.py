@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from isthmus import plugins
 from isthmus.core.autoencoder import Autoencoder
 from isthmus.distributed import Joined, joined
 from isthmus.fitted import (
@@ -22,7 +25,8 @@ from isthmus.fitted import (
 )
 from isthmus.fitted.fit import CODES, FEW, PRIOR, THRESHOLD
 from isthmus.fitted.quality import same_codes
-from isthmus.protocols import Source
+from isthmus.models.recipes.settings import keywords_of
+from isthmus.protocols import Builder, Source
 from isthmus.sources import even_rows
 from isthmus.training.holdout import hold_out
 from isthmus.training.interrupts import interruptible
@@ -32,11 +36,26 @@ from isthmus_text.encode import Codes, encode
 from isthmus_text.evaluate import nats_per_token
 from isthmus_text.input_output import InputOutput, fit_input_output, portable_settings
 from isthmus_text.quality import findings
+from isthmus_text.search.keys import fit_whitening
 from isthmus_text.static.finish import finish, products_of_teacher
 from isthmus_text.texts import Rows, Texts
 from isthmus_text.validation import REMEDIES, HeldOutMonitor
 
 PLUGIN = "text"
+
+WRITES, DRAWS = "sequence-autoencoder", "sequence-vae"
+"""The model for texts that are written back, searched and interpolated, which is the default; and the one for drawing
+new texts."""
+
+VOCABULARY, FEW_PAIRS = 8_000, 4_000
+"""Default sizes of the vocabulary; a small one of byte pairs takes half the time a token."""
+
+READ, MOST_EPOCHS = 9_000_000, {WRITES: 40, DRAWS: 30}
+"""Bytes that these models read in training unless epochs are given, and the maximum number of epochs this may make:
+145,000 captions are read once, 10,000 of them 14 times, in some minutes of two cores."""
+
+QUICK: Mapping[str, Any] = {"tokens": 1024, "decay": "cosine"}
+"""Settings of these models for so few epochs."""
 
 MOST_HELD_OUT = 2_000
 MOST_FITTED = 50_000
@@ -51,8 +70,30 @@ class TokenRequest:
     """How texts are tokenised; see ``TextAutoencoder.fit``."""
 
     tokenizer: str | Path = "bpe"
-    vocabulary: int = 8_000
+    vocabulary: int | None = None
     max_length: int | None = None
+
+    def size(self, model: str) -> int:
+        """The maximum size of the vocabulary of a model."""
+        if self.vocabulary is not None:
+            return self.vocabulary
+        small = self.tokenizer == "bpe" and model in map(plugins.python_name, MOST_EPOCHS)
+        return FEW_PAIRS if small else VOCABULARY
+
+
+def chosen_model(model: str | None, settings: Mapping[str, Any]) -> str:
+    """The name of the model: the given one, or by default ``WRITES``; ``DRAWS`` if the settings are its own, such as
+    ``collapse`` or ``beta``.
+
+    Args:
+        model: what was given.
+        settings: keywords of the builder.
+    """
+    if model is not None:
+        return model
+    known, drawing = (set(keywords_of(plugins.find_builder(name, PLUGIN)[1])) for name in (WRITES, DRAWS))
+    others = set(settings) - known
+    return DRAWS if others and others <= drawing else WRITES
 
 
 def fit(
@@ -83,10 +124,10 @@ def fit(
 def _fit(
     data: Texts, request: FitRequest, tokens: TokenRequest, vectors: Codes | None, others: Joined
 ) -> FittedAutoencoder[InputOutput]:
-    spec, run = request.resolve(), others.run
+    spec, run = request.resolve(lambda builder: _defaults(builder, data)), others.run
     rows = hold_out(len(data), request.validation, run.seed, most=MOST_HELD_OUT, of="texts")
     train, held = (some.numpy() for some in rows)
-    adapter = fit_input_output(data, spec.settings, tokens.tokenizer, tokens.vocabulary, tokens.max_length)
+    adapter = fit_input_output(data, spec.settings, tokens.tokenizer, tokens.size(spec.name), tokens.max_length)
     others.check_same("tokenizers", *(np.frombuffer(text.encode(), np.uint8) for text in adapter.state().values()))
     recipe, model = spec.build(adapter.signal, run)
     # Before a frozen encoder embeds the texts, which may take long.
@@ -122,6 +163,14 @@ def _fit(
         return replace(whole, facts={**whole.facts, "warnings": found})
 
 
+def _defaults(builder: Builder, data: Texts) -> dict[str, Any]:
+    """Defaults that depend on the texts: few need many epochs, and many take long."""
+    for name, most in MOST_EPOCHS.items():
+        if builder is plugins.find_builder(name, PLUGIN)[1]:
+            return {**QUICK, "epochs": min(max(round(READ / max(data.size, 1)), 1), most)}
+    return {}
+
+
 def _with_codes(
     fitted: FittedAutoencoder[InputOutput],
     data: Texts,
@@ -130,7 +179,8 @@ def _with_codes(
     run: Run,
     after: AfterTraining,
 ) -> FittedAutoencoder[InputOutput]:
-    """Add the latent prior and the gallery. Without a gallery, only the codes that the prior needs are computed."""
+    """Add the latent prior, the gallery and what whitens its codes. Without a gallery, only the codes that the prior
+    needs are computed."""
     rows = even_rows(len(data), MOST_FITTED).numpy()
     whole = vectors is not None or request.gallery
 
@@ -154,7 +204,10 @@ def _with_codes(
         PRIOR, lambda: fit_latent_prior(some, run, most=MOST_FITTED), lambda: fit_latent_prior(some, run, most=FEW)
     )
     gallery = Gallery(codes, data, metric="cosine") if request.gallery and codes is not None else None
-    return replace(fitted, facts=after.closed(fitted.facts), gallery=gallery, latent_prior=prior)
+    taken = rows if codes is not None else even_rows(len(data), FEW).numpy()
+    whitening = fit_whitening(fitted, data.select(taken), some)
+    facts = after.closed(fitted.facts)
+    return replace(fitted, facts=facts, gallery=gallery, latent_prior=prior, whitening=whitening)
 
 
 def _vectors_alone(

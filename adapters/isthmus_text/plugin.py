@@ -4,6 +4,7 @@ from typing import Any
 
 from isthmus.actions import Offer
 from isthmus.models.kinds import contractive, denoising, sparse, vanilla, variational
+from isthmus.models.sequence_autoencoder import sequence_autoencoder
 from isthmus.models.sequence_vae import sequence_vae
 from isthmus.protocols import Plugin
 from isthmus_text.adapter import TextAdapter
@@ -30,6 +31,7 @@ plugin = Plugin(
         "denoising": denoising,
         "denoising_text": denoising_text,
         "readable_embeddings": readable_embeddings,
+        "sequence_autoencoder": sequence_autoencoder,
         "sequence_vae": sequence_vae,
         "sparse": sparse,
         "static_embeddings": static_embeddings,

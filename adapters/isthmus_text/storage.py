@@ -13,7 +13,7 @@ from isthmus.fitted.anomaly import THRESHOLD
 from isthmus_text.fit import PLUGIN
 from isthmus_text.input_output import InputOutput
 from isthmus_text.pretrained.checkpoints import check_saved
-from isthmus_text.word_search import word_search
+from isthmus_text.search.keys import search_keys
 
 
 def _scorer(documents: Mapping[str, str], tensors: Mapping[str, Tensor]) -> LikelihoodScorer | None:
@@ -27,7 +27,7 @@ LAYOUT: BundleLayout[InputOutput] = BundleLayout(
     GalleryFormat(tensor="corpus.codes", document="corpus.json", labelled=False, metric="cosine"),
     _scorer,
     check_settings=check_saved,
-    keys=word_search,
+    keys=search_keys,
 )
 
 WORDS = CardWords(

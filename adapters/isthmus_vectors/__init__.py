@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from isthmus_vectors.estimators.pyod import as_pyod
     from isthmus_vectors.evaluate import VectorEvaluation
     from isthmus_vectors.scaling import Scaling
+    from isthmus_vectors.units.units import Units, sparse_units
     from isthmus_vectors.vectors import Vectors
 
 __all__ = [
@@ -39,12 +40,14 @@ __all__ = [
     "Detector",
     "Scaling",
     "SparseAutoencoder",
+    "Units",
     "VariationalAutoencoder",
     "VectorAdapter",
     "VectorAutoencoder",
     "VectorEvaluation",
     "Vectors",
     "as_pyod",
+    "sparse_units",
 ]
 
 _MODULES = {
@@ -55,12 +58,14 @@ _MODULES = {
     "Detector": "detection",
     "Scaling": "scaling",
     "SparseAutoencoder": "estimators",
+    "Units": "units.units",
     "VariationalAutoencoder": "estimators",
     "VectorAdapter": "adapter",
     "VectorAutoencoder": "autoencoder",
     "VectorEvaluation": "evaluate",
     "Vectors": "vectors",
     "as_pyod": "estimators.pyod",
+    "sparse_units": "units.units",
 }
 
 

@@ -12,6 +12,7 @@ from isthmus_vectors.autoencoder import VectorAutoencoder
 from isthmus_vectors.cli import commands
 from isthmus_vectors.cli.demo import demo
 from isthmus_vectors.cli.fit_command import fit
+from isthmus_vectors.cli.units_command import units
 from isthmus_vectors.compressor import BUILDER as COMPRESSOR
 from isthmus_vectors.compressor import Compressor
 from isthmus_vectors.detection import Detector
@@ -54,6 +55,7 @@ plugin = Plugin(
         "search": commands.search,
         "anomalies": commands.anomalies,
         "evaluate": commands.evaluate,
+        "units": units,
     },
     faces={"Compressor": Compressor, "Detector": Detector, "VectorAutoencoder": VectorAutoencoder},
     face_for=face_for,

@@ -38,7 +38,8 @@ def application(path: str) -> FastAPI:
 def main() -> None:
     warnings.simplefilter("ignore")
     app = application(sys.argv[1])
-    with socket.socket() as listener:
+    # With the protocol named, as uvicorn itself does it: otherwise asyncio leaves small packets waiting for others.
+    with socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP) as listener:
         listener.bind(("127.0.0.1", 0))
         print(f"http://127.0.0.1:{listener.getsockname()[1]}", file=sys.stderr, flush=True)
         server = uvicorn.Server(uvicorn.Config(app, log_config=None, access_log=False))

@@ -6,7 +6,8 @@ each request, in its threads); and by 32 clients for ten minutes, with the memor
 server share the cores of the machine. Weights are hardly trained: they do not change the work.
 
 Times depend on what else the machine does, which the load average tells; the time that the server computed for each
-answer does not. The ten minutes that were kept ran with a low priority (nice 5).
+answer does not. Where the last column says "real-time", the processes were preferred to all others of the machine. The
+ten minutes that were kept ran with a low priority (nice 5).
 """
 
 from __future__ import annotations
@@ -29,23 +30,29 @@ from isthmus_interactions import Interactions, Recommender
 NAME = "serving"
 TITLE = "Recommendations over HTTP"
 CLIENTS, RATE = 32, 50.0
+PEOPLE = 1_500
 SETTLE = 20.0
 """Seconds of load before memory is first looked at: pools of threads and buffers have their size then."""
 
 PLAIN = ("-m", "benchmarks.recommendation.plain_server")
 
 
-def run(smoke: Smoke = False, items: int = 100_000, seconds: float = 30.0, soak: float = 600.0) -> list[Line]:
-    """Measure both servers."""
+def run(
+    smoke: Smoke = False,
+    items: int = 100_000,
+    seconds: float = 30.0,
+    soak: float = 600.0,
+    bundle: Path | None = None,
+) -> list[Line]:
+    """Measure both servers, with a new model or with ``bundle``, that of ``make`` with the same number of items."""
     results = Results(NAME, smoke=smoke)
-    people, settle = 1_500, SETTLE
+    people, settle = PEOPLE, SETTLE
     if smoke:
         items, people, seconds, soak, settle = 500, 60, 0.5, 1.0, 0.2
     with tempfile.TemporaryDirectory() as folder:
-        bundle = Path(folder) / "model.bundle"
-        data = Interactions.from_csr(interactions(people, items))
-        how = Run(device="cpu")
-        Recommender.fit(data, "mult-vae", validation=0.0, run=how, epochs=1, hidden=128, code=64).save(bundle)
+        if bundle is None:
+            bundle = Path(folder) / "model.bundle"
+            make(bundle, items, people)
         trial = open_bundle(Place("model", bundle)).offer.trial
         assert trial is not None
         action, documents = trial(500, 0)
@@ -54,7 +61,8 @@ def run(smoke: Smoke = False, items: int = 100_000, seconds: float = 30.0, soak:
             with served(str(bundle), command=command) as child:
                 questions = Questions(child.address, f"/v1/{action}", documents)
                 asyncio.run(crowded(questions, 2, min(3.0, seconds)))
-                shared = {"server": server, **about, "load_average": round(os.getloadavg()[0], 1)}
+                load_average = round(os.getloadavg()[0], 1)
+                shared = {"server": server, **about, "load_average": load_average, "priority": _priority()}
                 for load, put in (
                     (f"{RATE:g} a second", lambda: paced(questions, RATE, seconds)),  # noqa: B023
                     (f"{CLIENTS} clients", lambda: crowded(questions, CLIENTS, seconds)),  # noqa: B023
@@ -70,6 +78,20 @@ def run(smoke: Smoke = False, items: int = 100_000, seconds: float = 30.0, soak:
                     grown = _soaked(child, questions, settle, soak)
                     results.add(configuration={**shared, "seconds": soak, "load": "soak"}, **grown)
     return results.made
+
+
+def make(bundle: Path, items: int = 100_000, people: int = PEOPLE) -> None:
+    """Write the bundle that is served."""
+    data = Interactions.from_csr(interactions(people, items))
+    how = Run(device="cpu")
+    Recommender.fit(data, "mult-vae", validation=0.0, run=how, epochs=1, hidden=128, code=64).save(bundle)
+
+
+def _priority() -> str:
+    """How this process and the servers that it starts are preferred to others of the machine."""
+    if hasattr(os, "sched_getscheduler") and os.sched_getscheduler(0) in (os.SCHED_FIFO, os.SCHED_RR):
+        return "real-time"
+    return f"nice {nice}" if (nice := os.nice(0)) else ""
 
 
 def _soaked(child: Child, questions: Questions, settle: float, seconds: float) -> dict[str, Any]:
@@ -112,4 +134,5 @@ def _row(line: Line) -> list[str]:
     computed = "" if line.get("processor_ms") is None else f"{line['processor_ms']:.1f} ms"
     times = (f"{line[name]:.1f} ms" for name in ("median_ms", "p99_ms"))
     rate = f"{line['requests_per_second']:,.0f}"
-    return [about["server"] + mark(line), load, rate, *times, computed, memory, f"{about['load_average']:.1f}"]
+    busy = f"{about['load_average']:.1f}" + (f" ({about['priority']})" if about.get("priority") else "")
+    return [about["server"] + mark(line), load, rate, *times, computed, memory, busy]

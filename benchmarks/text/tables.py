@@ -66,6 +66,66 @@ def _collapse(found: Sequence[Line]) -> list[str]:
     return [told, "", *markdown(head, [*(PUBLISHED if tested == PUBLISHED_FOR else ()), *rows])]
 
 
+def sentences(lines: Sequence[Line]) -> list[str]:
+    """The two models for sentences, beside real text."""
+    known = newest(lines, lambda line: (line["method"], line["texts"]))
+    models = [line for line in known if "bleu" in line]
+    return [*_written_back(models), "", *_searched(models), "", *_drawn(known)] if models else []
+
+
+def _written_back(models: Sequence[Line]) -> list[str]:
+    head = [
+        "model",
+        "trained on",
+        "minutes of one core",
+        "BLEU",
+        "exact",
+        "at the ends",
+        "at 3/10",
+        "in the middle",
+    ]
+    rows = [
+        (
+            line["method"] + mark(line), f"{line['texts']:,}", f"{line['fit_cpu_seconds'] / 60:.1f}",
+            f"{line['bleu']:.1f}", f"{line['exact']:.0%}", f"{line['perplexity_of_ends']:.0f}",
+            *(f"{line[f'perplexity_at_{at}']:.0f} ({line[f'ends_at_{at}']:.0%} an end)" for at in (0.3, 0.5)),
+        )
+        for line in models
+    ]  # fmt: skip
+    told = (
+        f"{models[0]['compared']:,} held-out captions, the longest of each image; between two of them, perplexities "
+        "by the n-gram model."
+    )
+    return [told, "", *markdown(head, rows)]
+
+
+def _searched(models: Sequence[Line]) -> list[str]:
+    def cells(line: Line, by: str) -> tuple[str, str]:
+        if f"cosine_by_{by}" not in line:
+            return "", ""
+        spread = f"{line[f'cosine_by_{by}']:.2f} ± {line[f'spread_by_{by}']:.2f}"
+        return f"{line[f'recall_at_10_by_{by}']:.3f}", spread
+
+    head = ["model", "trained on", "recall@10 by `search`", "cosines of random pairs", "recall@10 by codes",
+            "cosines of random pairs"]  # fmt: skip
+    rows = [
+        (line["method"] + mark(line), f"{line['texts']:,}", *cells(line, "search"), *cells(line, "codes"))
+        for line in models
+    ]
+    return markdown(head, rows)
+
+
+def _drawn(known: Sequence[Line]) -> list[str]:
+    rows = [
+        (
+            line["method"] + mark(line), f"{line['texts']:,}", line["drawn"], f"{line['perplexity']:.1f}",
+            f"{line['self_bleu']:.1f}",
+        )
+        for line in known
+    ]  # fmt: skip
+    return markdown(["drawn by", "trained on", "texts", "perplexity by the n-gram model", "self-BLEU"], rows)
+
+
 def embeddings(lines: Sequence[Line]) -> list[str]:
     """The unchanged encoder, read back, and adapted."""
     keys = ("part", "model", "split", "way", "training_sentences")

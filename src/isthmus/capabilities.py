@@ -8,6 +8,8 @@ method to add. They are used instead of checks of the types of parts::
                 twice_differentiable
     Encoder     entered_shape                   the prior of pseudo-inputs
     Encoder     token_vectors                   search of texts by their words, where codes hold words at their places
+    Encoder     codes_of_ids                    codes of rows of token ids at once, without padding: bags of tokens
+    Encoder     packed                          the encoder as bundles keep it, once it is trained
     Bottleneck  affine_layers                   the contractive penalty
     Bottleneck  unit_weights                    the tied start of sparse autoencoders
     Bottleneck  calibrate                       statistics measured again after training

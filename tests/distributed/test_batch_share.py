@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from isthmus.batch import Bags, Batch, Grid, TokenRows, Tokens, Values
+from isthmus.batch import Bags, Batch, Grid, Tensors, TokenRows, Tokens, Values, require_bags, require_values
 from isthmus.core.ops.layers import SeededDropout
 from isthmus.core.placement import placed
 from isthmus.core.shares import WHOLE, computed, computing, share_of, sharing
@@ -19,7 +19,7 @@ from isthmus.sources import next_tokens
 from isthmus.training.run import Run
 
 
-def shares(inputs: object, size: int) -> list[BatchShare]:
+def shares(inputs: Tensors, size: int) -> list[BatchShare]:
     return [BatchShare.of(inputs, Talk(rank, size)) for rank in range(size)]
 
 
@@ -38,7 +38,7 @@ def test_each_row_is_in_one_share() -> None:
     batch = Batch(torch.arange(7), values, values)
     parts = shares(values, 3)
     assert [(one.start, one.stop) for one in parts] == [(0, 2), (2, 4), (4, 7)]
-    assert torch.cat([one.given(batch).targets.values for one in parts]).equal(values.values)
+    assert torch.cat([require_values(one.given(batch).targets, "a test").values for one in parts]).equal(values.values)
     assert torch.cat([one.given(batch).rows for one in parts]).equal(batch.rows)
     samples = torch.arange(21)
     assert torch.cat([one.samples(samples, 3) for one in parts]).equal(samples)
@@ -53,7 +53,7 @@ def test_a_row_of_prefixes_has_a_state_for_each() -> None:
     assert [(one.first, one.last, one.states) for one in parts] == [(0, 3, 6), (3, 6, 6)]
     given = [one.given(Batch(torch.arange(3), rows, targets)) for one in parts]
     assert [one.inputs.size for one in given] == [1, 2]
-    assert torch.cat([one.targets.indices for one in given]).equal(targets.indices)
+    assert torch.cat([require_bags(one.targets, "a test").indices for one in given]).equal(targets.indices)
 
 
 def test_dropout_of_a_share_is_that_of_the_batch() -> None:

@@ -10,7 +10,7 @@ import pytest
 from isthmus import plugins
 from isthmus.errors import SettingError
 from isthmus.models import Setting, describe, keywords_of
-from isthmus.models.description import described_all
+from isthmus.models.recipes.description import described_all
 from isthmus.models.recipes.docstrings import Summary, entries, plain, summary
 
 ARGS = """Does something.

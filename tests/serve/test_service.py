@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import json
 import logging
 import threading
+import weakref
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -22,7 +24,7 @@ from isthmus.actions.requests import Limits, Request
 from isthmus.cli import main
 from isthmus.errors import BundleError, InputError
 from isthmus.serve.opened import Opened, open_bundle, places
-from isthmus.serve.server import listening
+from isthmus.serve.server import keep_out_of_collections, listening
 from isthmus.serve.settings import ServerSettings
 from isthmus.serve.shelf import Shelf
 
@@ -264,3 +266,24 @@ def test_the_command_says_what_is_missing(capsys: pytest.CaptureFixture[str], mo
     monkeypatch.setattr("isthmus.cli.sharing.serving.NEEDED", ("no_such_library",))
     assert main(["serve", "x"]) == 2
     assert 'pip install "isthmus[serve]"' in capsys.readouterr().err
+
+
+def test_what_is_loaded_is_left_alone_by_the_garbage_collector_until_it_is_replaced() -> None:
+    class Model:
+        """Something that only the collector frees."""
+
+        def __init__(self) -> None:
+            self.itself = self
+
+    model = Model()
+    gone = weakref.ref(model)
+    try:
+        keep_out_of_collections()
+        assert gc.get_freeze_count() > 1000
+        del model
+        gc.collect()
+        assert gone() is not None
+        keep_out_of_collections()
+        assert gone() is None
+    finally:
+        gc.unfreeze()

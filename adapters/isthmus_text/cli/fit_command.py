@@ -14,6 +14,7 @@ from isthmus.reprs import counted
 from isthmus_text.autoencoder import TextAutoencoder
 from isthmus_text.cli.options import Column, Documents, Source, texts_from
 from isthmus_text.decode import writes_texts
+from isthmus_text.fit import chosen_model
 
 METRICS = (
     *("objective", "held_out_nll", "held_out_rate", "held_out_cosine"),
@@ -25,14 +26,18 @@ METRICS = (
 def fit(
     file: Source,
     training: Training,
-    model: Annotated[str, typer.Option(help="A name from isthmus models.")] = "sequence-vae",
+    model: Annotated[
+        str | None, typer.Option(help="A name from isthmus models [sequence-autoencoder; sequence-vae to draw texts].")
+    ] = None,
     column: Column = None,
     documents: Documents = False,
     encoding: Encoding = None,
     delimiter: Delimiter = None,
     header: Header = None,
     tokenizer: Annotated[str, typer.Option(help="bpe, word, or the path of a pretrained tokenizer.json.")] = "bpe",
-    vocabulary: Annotated[int, typer.Option(min=5, help="Maximum size of the vocabulary.")] = 8000,
+    vocabulary: Annotated[
+        int | None, typer.Option(min=5, help="Maximum size of the vocabulary [8000; 4000 pairs for sequence models].")
+    ] = None,
     max_length: Annotated[
         int | None, typer.Option(min=2, help="Maximum tokens per text; longer texts are truncated.")
     ] = None,
@@ -40,6 +45,7 @@ def fit(
     no_index: NoIndex = False,
 ) -> None:
     """Train on texts: codes that can be compared, searched and decoded to text."""
+    model = chosen_model(model, training.settings)
     training.check_model("text", model)
     written: Any = {"column": column, "encoding": encoding, "delimiter": delimiter, "header": header}
     fitted = TextAutoencoder.fit(

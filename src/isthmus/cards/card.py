@@ -15,7 +15,7 @@ from isthmus.cards.words import CardWords
 from isthmus.checked.arguments import flag
 from isthmus.disk import steadily, written
 from isthmus.errors import IsthmusError
-from isthmus.models.description import described
+from isthmus.models.recipes.description import described
 from isthmus.reprs import number, one_line
 
 LIBRARY = "isthmus"

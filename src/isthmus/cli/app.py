@@ -68,6 +68,7 @@ PAGE = (
     ("isthmus search DIR TEXT", "find the records whose codes are nearest"),
     ("isthmus sample DIR", "generate new records"),
     ("isthmus anomalies DIR FILE", "score how anomalous records are"),
+    ("isthmus units DIR VECTORS --texts FILE", "name the units of a sparse model by the texts that light them"),
     ("isthmus interpolate DIR TEXT TEXT", "interpolate between two records"),
     ("isthmus plot DIR", "plot training curves and a map of codes"),
     ("isthmus serve DIR", "answer over HTTP, and show a page in the browser"),

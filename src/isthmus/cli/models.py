@@ -17,7 +17,7 @@ from isthmus import plugins
 from isthmus.cli.output import Json, emit, one_line, page, page_width, printable, table
 
 if TYPE_CHECKING:
-    from isthmus.models.description import Description, Setting
+    from isthmus.models.recipes.description import Description, Setting
 
 
 def models(
@@ -27,7 +27,7 @@ def models(
 ) -> None:
     """List the models for fit ADAPTER --model, or explain one of them and its settings."""
     # Imported here because it imports torch, which the other commands do not need.
-    from isthmus.models.description import describe, described_all
+    from isthmus.models.recipes.description import describe, described_all
 
     if name is not None:
         model = describe(name, adapter)

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from isthmus.core.autoencoder import Autoencoder, Loss
     from isthmus.core.bottlenecks.deterministic import Deterministic, Projected
     from isthmus.core.bottlenecks.gaussian import BatchNormGaussian, DiagonalGaussian, Gaussian
+    from isthmus.core.bottlenecks.noisy import Noisy
     from isthmus.core.bottlenecks.residual_quantised import ResidualQuantizer
     from isthmus.core.bottlenecks.sparse import BatchTopK, JumpReLU, SparseUnits, TopK
     from isthmus.core.bottlenecks.vector_quantised import VectorQuantised
@@ -117,6 +118,7 @@ __all__ = [
     "MixturePrior",
     "Multinomial",
     "NoPrior",
+    "Noisy",
     "OptimalGaussian",
     "PatchMasking",
     "PretrainedEncoder",
@@ -159,6 +161,7 @@ _MODULES = {
         "DiagonalGaussian",
         "Gaussian",
     ),
+    "bottlenecks.noisy": ("Noisy",),
     "bottlenecks.residual_quantised": ("ResidualQuantizer",),
     "bottlenecks.sparse": (
         "BatchTopK",

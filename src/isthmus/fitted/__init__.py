@@ -13,6 +13,7 @@ from isthmus.fitted.gallery import FoundRecords, Gallery, GalleryFormat, SearchH
 from isthmus.fitted.latent_prior import draw_codes, fit_latent_prior
 from isthmus.fitted.model import FittedAutoencoder
 from isthmus.fitted.storage import BundleLayout
+from isthmus.fitted.whitening import Whitening
 
 __all__ = [
     "AfterTraining",
@@ -30,6 +31,7 @@ __all__ = [
     "LikelihoodScorer",
     "ModelSpec",
     "SearchHit",
+    "Whitening",
     "as_codes",
     "complete",
     "draw_codes",

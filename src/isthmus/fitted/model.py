@@ -14,6 +14,7 @@ from isthmus.errors import InputError
 from isthmus.fitted.anomaly import AnomalyScorer
 from isthmus.fitted.codes import code_shape
 from isthmus.fitted.gallery import Gallery
+from isthmus.fitted.whitening import Whitening
 from isthmus.reprs import counted, described, joined
 from isthmus.training.history import History
 
@@ -52,6 +53,7 @@ class FittedAutoencoder(Generic[A]):
         latent_prior: a Gaussian mixture fitted to the codes of the training records, for ``sample(prior="fitted")``.
         gallery: the records that ``search`` searches.
         anomaly_scorer: computes ``anomaly_scores``, and holds the threshold.
+        whitening: mean and spreads of the codes of the training records, if ``search`` compares whitened codes.
     """
 
     adapter: A
@@ -62,6 +64,7 @@ class FittedAutoencoder(Generic[A]):
     latent_prior: FittedMixture | None = None
     gallery: Gallery | None = None
     anomaly_scorer: AnomalyScorer | None = None
+    whitening: Whitening | None = None
 
     def __repr__(self) -> str:
         return described(self, self.summary())

@@ -19,11 +19,12 @@ from isthmus.errors import BundleError
 from isthmus.fitted.anomaly import AnomalyScorer, CalibratedScorer
 from isthmus.fitted.gallery import GalleryFormat, Keys
 from isthmus.fitted.model import AdapterState, FittedAutoencoder
+from isthmus.fitted.whitening import Whitening
 from isthmus.models.recipes.rebuild import rebuild
 from isthmus.reprs import brief
 from isthmus.training.history import History
 
-MODEL, MIXTURE = "model.", "mixture."
+MODEL, MIXTURE, WHITENING = "model.", "mixture.", "whitening."
 
 A = TypeVar("A", bound=AdapterState)
 
@@ -62,6 +63,8 @@ class BundleLayout(Generic[A]):
             found |= named(MIXTURE, fitted.latent_prior.tensors())
         if fitted.gallery is not None:
             found |= self.gallery.tensors(fitted.gallery)
+        if fitted.whitening is not None:
+            found |= named(WHITENING, fitted.whitening.tensors())
         return found | (fitted.anomaly_scorer.tensors() if fitted.anomaly_scorer is not None else {})
 
     def documents(self, fitted: FittedAutoencoder[A]) -> dict[str, str]:
@@ -108,6 +111,7 @@ class BundleLayout(Generic[A]):
             latent_prior=FittedMixture.from_tensors(mixture) if mixture else None,
             gallery=self.gallery.restore(documents, tensors),
             anomaly_scorer=self.restore_scorer(documents, tensors),
+            whitening=Whitening.restore(part_of(tensors, WHITENING)),
         )
 
     def write(self, path: str | Path, fitted: FittedAutoencoder[A], words: CardWords, card: bool = True) -> None:

@@ -1,7 +1,6 @@
 """Builders: published models as combinations of shared parts, and the components of their recipes."""
 
 from isthmus.models.blend import BlendRecipe, blend
-from isthmus.models.description import Description, Setting, describe
 from isthmus.models.dncnn import residual_denoiser
 from isthmus.models.elsa import elsa
 from isthmus.models.kinds import contractive, denoising, sparse, vanilla, variational
@@ -12,10 +11,12 @@ from isthmus.models.mult_vae import mult_dae, mult_vae
 from isthmus.models.parts.backbones import Backbone, backbone
 from isthmus.models.parts.keywords import SharedKeywords
 from isthmus.models.rec_vae import rec_vae
+from isthmus.models.recipes.description import Description, Setting, describe
 from isthmus.models.recipes.rebuild import rebuild
 from isthmus.models.recipes.recent import recent
 from isthmus.models.recipes.recipe import GradientRecipe
 from isthmus.models.recipes.settings import keywords_of
+from isthmus.models.sequence_autoencoder import sequence_autoencoder
 from isthmus.models.sequence_linear import SequenceLinearRecipe, sequence_linear
 from isthmus.models.sequence_recommender import sequence_recommender
 from isthmus.models.sequence_vae import sequence_vae
@@ -51,6 +52,7 @@ __all__ = [
     "rec_vae",
     "recent",
     "residual_denoiser",
+    "sequence_autoencoder",
     "sequence_linear",
     "sequence_recommender",
     "sequence_vae",

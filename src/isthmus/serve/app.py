@@ -43,6 +43,8 @@ class Service:
     def __init__(self, shelf: Shelf, settings: ServerSettings) -> None:
         self.shelf, self.settings, self.metrics = shelf, settings, Metrics()
         self.ready = True
+        self.after_loading: Callable[[], None] = lambda: None
+        """Called when models were replaced."""
         self._queues = {name: {lane: self._queue(name) for lane in LANES} for name in shelf.models}
         for name, lanes in self._queues.items():
             self.metrics.watch_queue(name, partial(_waiting, lanes))
@@ -90,6 +92,7 @@ class Service:
         except IsthmusError as error:
             log("reload failed", why=str(error))
             raise
+        self.after_loading()
         self.metrics.loaded(self.shelf.loaded_at)
         log("reloaded", models=list(self.shelf.models))
 

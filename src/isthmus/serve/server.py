@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import signal
 import socket
 import threading
@@ -64,6 +65,8 @@ def serve_on(
         reloaded: called when a request has made it load the bundles again.
     """
     app, service = application(shelf, settings, reloaded)
+    service.after_loading = keep_out_of_collections
+    keep_out_of_collections()
     config = uvicorn.Config(
         app,
         log_config=None,
@@ -82,6 +85,14 @@ async def _serve(server: uvicorn.Server, service: Service, listener: socket.sock
     with _reload_on_hangup(service):
         ready()
         await server.serve(sockets=[listener])
+
+
+def keep_out_of_collections() -> None:
+    """Tell Python's garbage collector to leave alone what is loaded now. A full collection visits every object, such as
+    the ids of a catalogue, and all requests would wait for it: 0.2 seconds for 100,000 items."""
+    gc.unfreeze()
+    gc.collect()
+    gc.freeze()
 
 
 @contextlib.contextmanager

@@ -17,7 +17,10 @@ from isthmus.training import trainer
 
 Run = Callable[..., tuple[int, str, str]]
 LINES = ["a cat sees fish", "the dog eats bread", "my bird has water", "a cat eats bread", "the dog has two eggs"] * 30
-SMALL = ("--setting", "form=lstm", "--setting", "hidden=24", "--setting", "code=4", "--epochs", "2", "--device", "cpu")
+SMALL = (
+    *("--model", "sequence-vae", "--setting", "form=lstm", "--setting", "hidden=24", "--setting", "code=4"),
+    *("--epochs", "2", "--device", "cpu"),
+)
 
 
 @pytest.fixture

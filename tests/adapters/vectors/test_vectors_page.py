@@ -26,6 +26,7 @@ def test_examples_run_and_print_what_the_page_shows(
     monkeypatch.chdir(tmp_path)
     rows = np.random.default_rng(0).normal(size=(120, 4)) * [1, 10, 1, 100]
     pd.DataFrame(rows, columns=["a", "b", "c", "d"]).to_csv("measurements.csv", index=False)
+    Path("texts.txt").write_text("\n".join("a high one" if row > 0 else "a low one" for row in rows[:, 0]) + "\n")
     printed, checked = "", 0
     for kind, text in examples(PAGE.read_text(encoding="utf-8")):
         if kind == "json":

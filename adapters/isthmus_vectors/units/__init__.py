@@ -1,0 +1,1 @@
+"""Units of sparse codes, named by the texts that light them most."""
