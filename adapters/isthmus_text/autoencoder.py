@@ -119,7 +119,7 @@ class TextAutoencoder(AutoencoderFace[InputOutput, Texts, list[str]]):
         request = FitRequest(fit.PLUGIN, name, settings, validation, contamination, gallery)
         tokens = fit.TokenRequest(tokenizer, vocabulary, max_length)
         how = Run.gather(run, seed, device, precision, progress, checkpoints, resume, time_limit, log, shard=shard)
-        check_network(how, model, "")
+        check_network(how, name, "")
         told = Told.of(encoding, delimiter, header)
         data = texts if isinstance(texts, Texts) else Texts.read(texts, column=column, **told.asdict())
         made = fit.fit(data, request, tokens, vectors, how)
