@@ -263,7 +263,7 @@ def facts_of(
         "weights": data.report.weights,
         **({"columns": dict(data.report.columns)} if data.report.columns else {}),
         **({"file": dict(data.report.file)} if data.report.file else {}),
-        "validation_users": 0 if fold is None else len(fold),
+        "validation_users": 0 if fold is None else len(set(fold.users)),
         "seed": run.seed,
         "training": history.to_json(),
         "warnings": list(warnings),
