@@ -109,6 +109,10 @@ def test_parts_live_in_processes(tmp_path: Path) -> None:
     with open_in_processes(tmp_path / "index") as index:
         same(index.search(QUERIES, 9), plain.search(QUERIES, 9))
         assert index.info() == plain.info()
+        # What was asked before Ctrl-C is answered later, and is not the answer to the next question.
+        process: Any = index.parts[0]
+        process._ask.__self__._here.send((0, "ids", {}))
+        assert [len(part) for part in index.parts] == [30, 30]
         index.add(QUERIES[:1], [100])
         index.save(tmp_path / "more")
         with pytest.raises(DuplicateIdError, match="id 100 is in the index"):

@@ -128,7 +128,7 @@ def _built(requests: Sequence[PartRequest], processes: int) -> Iterator[PartBuil
                 done += 1
         except BrokenProcessPool as error:
             raise BudgetError(
-                f"a process that built part {done} of {len(requests)} was killed",
+                f"a process was killed when {done} of {len(requests)} parts were built",
                 expected="memory for as many parts at a time as there are processes",
                 remedy="use fewer processes or more, smaller parts",
             ) from error
@@ -152,7 +152,7 @@ def requests_for(
         folder: where the folders of the parts will be.
         metric: of the index.
         request: checked; for each part.
-        queries: typical queries; None for random vectors with noise.
+        queries: typical queries, of which the first ``QUERIES`` are used; None for random vectors with noise.
 
     Raises:
         The errors of ``vector_files.read``.
@@ -162,7 +162,7 @@ def requests_for(
     sample = _drawn(rows, max(QUERIES, lists * POINTS), request)
     check_lengths(sample, metric)
     known = _known(sample, metric, lists, request.seed) if lists else None
-    noisy = sampled(sample, QUERIES, Generator().manual_seed(request.seed)) if queries is None else queries
+    noisy = sampled(sample, QUERIES, Generator().manual_seed(request.seed)) if queries is None else queries[:QUERIES]
     made = []
     for part, (start, stop) in enumerate(pairwise(edges)):
         own = rows.part(start, stop)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import multiprocessing
+import signal
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from multiprocessing.connection import Connection
@@ -47,7 +48,7 @@ def open_in_processes(
     threads = whole("threads", threads, least=1)
     hosts: list[_Process] = []
     try:
-        hosts += [_Process(str(place / name(part)), verify, mmap, threads) for part in range(count)]
+        hosts.extend(_Process(str(place / name(part)), verify, mmap, threads) for part in range(count))
         yield ShardedIndex.of([RemotePart(host.ask) for host in hosts], contents, together=count)
     finally:
         for host in hosts:
@@ -60,7 +61,7 @@ class _Process:
 
     def __init__(self, folder: str, verify: Verify, mmap: bool, threads: int) -> None:
         context = multiprocessing.get_context("spawn")
-        self._folder, self._asking = folder, ForkSafeLock()
+        self._folder, self._asking, self._asked = folder, ForkSafeLock(), 0
         self._here, there = context.Pipe()
         self._process = context.Process(target=_serve, args=(there, folder, verify, mmap, threads), daemon=True)
         self._process.start()
@@ -69,9 +70,13 @@ class _Process:
     def ask(self, verb: str, given: Mapping[str, Any]) -> Answer:
         """One question at a time goes through the pipe."""
         with self._asking:
+            self._asked += 1
+            number, answer = -1, dict[str, Any]()
             try:
-                self._here.send((verb, dict(given)))
-                answer: Answer = self._here.recv()
+                self._here.send((self._asked, verb, dict(given)))
+                # After Ctrl-C the answer to an earlier question may still be in the pipe.
+                while number != self._asked:
+                    number, answer = self._here.recv()
             except (EOFError, OSError) as error:
                 raise PartError(
                     f"the process of {self._folder!r} ended",
@@ -91,12 +96,14 @@ class _Process:
 
 def _serve(pipe: Connection, folder: str, verify: Verify, mmap: bool, threads: int) -> None:
     """Answer until the other side closes the pipe."""
+    # Ctrl-C reaches all processes of a terminal; the one that asks decides what ends.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
     with limit(threads):
         opened = answered(lambda: PartHost.open(folder, verify, mmap))
         host = opened.get("answer")
         while True:
             try:
-                verb, given = pipe.recv()
+                number, verb, given = pipe.recv()
             except EOFError:
                 return
-            pipe.send(opened if host is None else host.answer(verb, given))
+            pipe.send((number, opened if host is None else host.answer(verb, given)))

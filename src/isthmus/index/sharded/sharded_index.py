@@ -117,7 +117,8 @@ class ShardedIndex:
             queries: typical queries, to measure with; by default random vectors with noise, those of each part for its
                 own settings.
             kind: as for ``Index.build``, for each part.
-            processes: number of parts that are built at the same time, each in a process.
+            processes: number of parts that are built at the same time, each in a process. A script calls this below
+                ``if __name__ == "__main__":`` then, because processes import it.
             engine: builds the parts in place of processes, such as ``isthmus.integrations.ray_index.ray_tasks``.
 
         Returns:
@@ -143,7 +144,9 @@ class ShardedIndex:
             made = cls([Index.load(one.folder, verify="header", mmap=True) for one in requests])
             if not building.numbered(rows.read(0, 1), ids):
                 check_apart(made.parts)
-            recall = merged_recall(made.search(requests[0].queries, k), [one.scores for one in built], k)
+            recall = merged_recall(
+                made.search(requests[0].queries, request.k), [one.scores for one in built], request.k
+            )
             made._contents = Contents(recall, ids)
             write_contents(scratch, made._contents, [one.info for one in built])
         if recall < request.target_recall:
