@@ -51,7 +51,7 @@ class TextAutoencoder(AutoencoderFace[InputOutput, Texts, list[str]]):
     def fit(
         cls,
         texts: Any,
-        model: str | None = None,
+        model: str = "auto",
         *,
         tokenizer: str | Path = "bpe",
         vocabulary: int | None = None,
@@ -80,9 +80,9 @@ class TextAutoencoder(AutoencoderFace[InputOutput, Texts, list[str]]):
 
         Args:
             texts: texts, or anything that ``Texts.read`` accepts; a string is a path.
-            model: name of a builder; ``isthmus models`` lists them. By default ``sequence-autoencoder``, which writes
-                texts back and searches them; to draw new texts take ``sequence-vae``, which is also taken if a setting
-                is given that only it has, such as ``collapse`` or ``beta``.
+            model: name of a builder; ``isthmus models`` lists them. "auto" is ``sequence-autoencoder``, which writes
+                texts back and searches them, or ``sequence-vae`` if a setting is given that only it has, such as
+                ``collapse`` or ``beta``; to draw new texts, take ``sequence-vae``.
             tokenizer: ``bpe`` (byte-pair encoding, lossless) or ``word`` (separated by spaces), trained on the texts,
                 or the path of a pretrained tokenizer.
             vocabulary: maximum vocabulary size of a trained tokenizer; by default 8,000, and 4,000 byte pairs for

@@ -81,15 +81,15 @@ class TokenRequest:
         return FEW_PAIRS if small else VOCABULARY
 
 
-def chosen_model(model: str | None, settings: Mapping[str, Any]) -> str:
-    """The name of the model: the given one, or by default ``WRITES``; ``DRAWS`` if the settings are its own, such as
+def chosen_model(model: str, settings: Mapping[str, Any]) -> str:
+    """The name of the model: the given one, or for "auto" ``WRITES``; ``DRAWS`` if the settings are its own, such as
     ``collapse`` or ``beta``.
 
     Args:
         model: what was given.
         settings: keywords of the builder.
     """
-    if model is not None:
+    if model != "auto":
         return model
     known, drawing = (set(keywords_of(plugins.find_builder(name, PLUGIN)[1])) for name in (WRITES, DRAWS))
     others = set(settings) - known

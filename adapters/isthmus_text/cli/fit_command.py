@@ -27,8 +27,9 @@ def fit(
     file: Source,
     training: Training,
     model: Annotated[
-        str | None, typer.Option(help="A name from isthmus models [sequence-autoencoder; sequence-vae to draw texts].")
-    ] = None,
+        str,
+        typer.Option(help="A name from isthmus models; auto is sequence-autoencoder. To draw texts: sequence-vae."),
+    ] = "auto",
     column: Column = None,
     documents: Documents = False,
     encoding: Encoding = None,

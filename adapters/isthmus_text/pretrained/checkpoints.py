@@ -194,11 +194,12 @@ def pretrained_encoder(checkpoint: CheckpointLike, *, frozen: bool) -> Pretraine
         SourceError: a directory that cannot be read.
     """
     known = describe(checkpoint)
+    width = known.width
     sketch = torch.get_default_device().type == "meta" or not isinstance(checkpoint, str)
     backbone = _untrained(known.config) if sketch else _trained(directory_of(str(checkpoint)))
     return PretrainedEncoder(
         backbone,
-        known.width,
+        width,
         start=known.start,
         max_length=known.max_length,
         pooling=known.pooling,

@@ -28,10 +28,10 @@ def drawing() -> TextAutoencoder:
 
 
 def test_the_default_writes_back_and_settings_of_the_other_choose_it() -> None:
-    assert chosen_model(None, {}) == "sequence-autoencoder"
-    assert chosen_model(None, {"code": 4, "epochs": 2}) == "sequence-autoencoder"
-    assert chosen_model(None, {"code": 4, "beta": 0.5}) == "sequence-vae"
-    assert chosen_model(None, {"variational": False}) == "sequence-vae"
+    assert chosen_model("auto", {}) == "sequence-autoencoder"
+    assert chosen_model("auto", {"code": 4, "epochs": 2}) == "sequence-autoencoder"
+    assert chosen_model("auto", {"code": 4, "beta": 0.5}) == "sequence-vae"
+    assert chosen_model("auto", {"variational": False}) == "sequence-vae"
     assert chosen_model("vanilla", {"beta": 0.5}) == "vanilla"
     with pytest.raises(SettingError, match="sequence-autoencoder has no setting 'colour'"):
         TextAutoencoder.fit(TEXTS, colour=1, **SMALL)
