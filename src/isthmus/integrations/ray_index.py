@@ -1,4 +1,4 @@
-"""Indexes of several parts on Ray: parts that live in actors, and parts that are built by tasks.
+"""Indexes of several parts on Ray: parts that live in actors, and parts that are built by tasks. ::
 
     from isthmus.index import ShardedIndex
     from isthmus.integrations.ray_index import open_on_ray, ray_tasks
