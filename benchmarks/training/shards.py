@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import statistics
 import subprocess
 import sys
@@ -102,7 +103,7 @@ def job(processes: int, size: Mapping[str, Any]) -> list[dict[str, Any]]:
     done = subprocess.run(
         command, cwd=root, env=environment, stdout=subprocess.PIPE, text=True, timeout=SECONDS, check=True
     )
-    found = [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
+    found = [json.loads(one) for one in re.findall(r"\{[^{}]*\}", done.stdout)]
     return sorted(found, key=lambda one: int(one["rank"]))
 
 

@@ -104,13 +104,16 @@ _within: ContextVar[Share] = ContextVar("share that is computed", default=WHOLE)
 
 def share_of(inputs: Tensors) -> Share:
     """The share of these inputs that this process computes: that of the training step, if they are its inputs."""
+    # Exported models compute whole batches; the export cannot follow context variables.
+    if torch.compiler.is_compiling():
+        return WHOLE
     share = _open.get()
     return share if share.holds(inputs) else WHOLE
 
 
 def computed() -> Share:
     """The share whose rows are computed at the moment."""
-    return _within.get()
+    return WHOLE if torch.compiler.is_compiling() else _within.get()
 
 
 @contextmanager
@@ -126,6 +129,9 @@ def sharing(share: Share) -> Iterator[None]:
 @contextmanager
 def computing(share: Share) -> Iterator[None]:
     """Inside this context, the rows of a share are computed."""
+    if torch.compiler.is_compiling():
+        yield
+        return
     token = _within.set(share)
     try:
         yield
