@@ -170,6 +170,7 @@ def test_the_ids_of_all_parts_are_of_one_type(tmp_path: Path) -> None:
         ShardedIndex.build([tmp_path / "0.parquet", tmp_path / "1.parquet"], tmp_path / "index", shards=2)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("metric", ["ip", "cosine", "l2"])
 @pytest.mark.parametrize("kind", ["ivf", "ivf-sq8"])
 def test_one_quantiser_is_trained_for_all_parts(metric: Any, kind: str, tmp_path: Path) -> None:

@@ -125,6 +125,7 @@ def test_it_writes_no_texts(model):
         model.sample(1)
 
 
+@pytest.mark.slow
 def test_held_out_texts_choose_the_epoch_by_their_cosine(tiny):
     made = TextAutoencoder.fit(TEXTS * 3, "static-embeddings", checkpoint=tiny, validation=0.2, run=RUN, **SMALL)
     assert made.history.best_epoch is not None
