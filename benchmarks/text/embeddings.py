@@ -245,7 +245,7 @@ def run(
     results = Results(NAME, smoke=smoke)
     if smoke:
         with tempfile.TemporaryDirectory() as folder:
-            options = Options(Data(_few_pairs, _few, _few), Path(folder), 0, 1, 20, TINY, 2, 5)
+            options = Options(Data(few_pairs, few, few), Path(folder), 0, 1, 20, TINY, 2, 5)
             for one in PARTS:
                 PARTS[one](results, options)
         return results.made
@@ -261,11 +261,13 @@ def table(lines: Sequence[Line]) -> list[str]:
     return tables.embeddings(lines)
 
 
-def _few(part: str) -> Texts:
+def few(part: str) -> Texts:
+    """Texts of a smoke run."""
     return demo_sentences("train" if part == "train" else "test").texts.subsample(30)
 
 
-def _few_pairs(part: str) -> Pairs:
-    texts = _few(part)
+def few_pairs(part: str) -> Pairs:
+    """Pairs of a smoke run."""
+    texts = few(part)
     first, second = texts.select(np.arange(15)), texts.select(np.arange(15, 30))
     return Pairs(first, second, np.linspace(0, 1, 15))

@@ -27,7 +27,7 @@ from scipy.stats import spearmanr
 
 from benchmarks.harness import Line, Results, Smoke, in_turns, mark, markdown, medians, newest
 from benchmarks.processes import Python, Server, available
-from benchmarks.text.embeddings import caption_retrieval
+from benchmarks.text.embeddings import caption_retrieval, few, few_pairs
 from isthmus.training.run import Run
 from isthmus_text import TextAutoencoder
 from isthmus_text.datasets import Pairs, demo_sentences, multi30k_captions, stsb, wordnet_examples
@@ -168,7 +168,7 @@ def run(
     results = Results(NAME, smoke=smoke)
     with tempfile.TemporaryDirectory() as folder:
         if smoke:
-            data = Data(_few_pairs, _few, {"few": lambda: _few("train")})
+            data = Data(few_pairs, few, {"few": lambda: few("train")})
             measure(results, data, Path(folder), None, {"code": 16, "epochs": 1}, 1)
         else:
             named = python if available(python, "model2vec", smoke=False) else None
@@ -253,13 +253,3 @@ def _cells(line: Line, speed: Line) -> list[str]:
         str(line["code"]), f"{size / 1e6:.1f}", f"{line['stsb_test']:.4f}", f"{line['captions_test_2016']:.4f}",
         "not run" if each is None else f"{each:,.0f}",
     ]  # fmt: skip
-
-
-def _few(part: str) -> Texts:
-    return demo_sentences("train" if part == "train" else "test").texts.subsample(30)
-
-
-def _few_pairs(part: str) -> Pairs:
-    texts = _few(part)
-    first, second = texts.select(np.arange(15)), texts.select(np.arange(15, 30))
-    return Pairs(first, second, np.linspace(0, 1, 15))

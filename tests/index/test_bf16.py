@@ -6,7 +6,7 @@ import pytest
 import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as some
-from searches import KINDS, drawn, naive
+from searches import KINDS, drawn, naive, with_exclusions
 from torch import Generator, Tensor
 
 from isthmus.index.exact import bf16
@@ -53,13 +53,7 @@ class Searched:
 def test_rows_and_scores_are_those_of_scoring_every_column(
     kind: str, seed: int, rows: int, width: int, batch: int, k: int, seen: int, scales: tuple[int, int]
 ) -> None:
-    generator = Generator().manual_seed(seed)
-    vectors, queries = drawn(kind, rows, width, batch, generator)
-    vectors, queries = vectors * 2.0 ** scales[0], queries * 2.0 ** scales[1]
-    # The best columns are among those excluded, or the filter would hardly be tried.
-    tempting = naive(vectors, queries, 4, None).rows.clamp(min=0)
-    lists = torch.cat([tempting, torch.randint(0, rows, (batch, seen), generator=generator)], 1)
-    exclude = RowLists(lists.flatten(), torch.arange(0, lists.numel() + 1, lists.shape[1])) if seen else None
+    vectors, queries, exclude = with_exclusions(kind, seed, rows, width, batch, seen, scales)
     Searched(vectors, queries, k, exclude).check()
 
 

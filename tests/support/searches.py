@@ -45,6 +45,21 @@ def drawn(kind: str, rows: int, width: int, batch: int, generator: Generator) ->
     return vectors, queries
 
 
+def with_exclusions(
+    kind: str, seed: int, rows: int, width: int, batch: int, seen: int, scales: tuple[int, int]
+) -> tuple[Tensor, Tensor, RowLists | None]:
+    """Vectors and queries of a kind, multiplied by powers of two, and lists of columns to exclude, ``seen`` random ones
+    for each query; None for 0."""
+    generator = Generator().manual_seed(seed)
+    vectors, queries = drawn(kind, rows, width, batch, generator)
+    vectors, queries = vectors * 2.0 ** scales[0], queries * 2.0 ** scales[1]
+    # The best columns are among those excluded, or the filter would hardly be tried.
+    tempting = naive(vectors, queries, 4, None).rows.clamp(min=0)
+    lists = torch.cat([tempting, torch.randint(0, rows, (batch, seen), generator=generator)], 1)
+    exclude = RowLists(lists.flatten(), torch.arange(0, lists.numel() + 1, lists.shape[1])) if seen else None
+    return vectors, queries, exclude
+
+
 KINDS = (
     "normal",
     "duplicates",

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from functools import cache
-from importlib import resources
 from typing import Any
 
-from jinja2 import Environment, StrictUndefined, Template
 from markupsafe import Markup
 
+from isthmus.answers.pages import page_template
 from isthmus.errors import MissingLibraryError
 from isthmus.plots import Panel, drawn
 from isthmus.plots.drawing import svg
@@ -31,14 +29,8 @@ def page(tables: Mapping[str, Sequence[Mapping[str, Any]]], panels: Sequence[Pan
     except MissingLibraryError as error:
         picture, missing = Markup(""), str(error)
     shown = [(title, _table(rows)) for title, rows in tables.items()]
-    return _template().render(words=WORDS, picture=picture, missing=missing, tables=shown, **values)
-
-
-@cache
-def _template() -> Template:
-    text = resources.files("isthmus_interactions.report").joinpath("page.html.jinja").read_text(encoding="utf-8")
-    return Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True).from_string(
-        text
+    return page_template("isthmus_interactions.report").render(
+        words=WORDS, picture=picture, missing=missing, tables=shown, **values
     )
 
 

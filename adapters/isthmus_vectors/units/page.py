@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from functools import cache
-from importlib import resources
 from typing import Any
 
-from jinja2 import Environment, StrictUndefined, Template
+from isthmus.answers.pages import page_template
 
 
 def page(title: str, units: Any) -> str:
@@ -16,12 +14,4 @@ def page(title: str, units: Any) -> str:
         title: of the page.
         units: ``isthmus_vectors.units.units.Units``.
     """
-    return _template().render(title=title, all=units)
-
-
-@cache
-def _template() -> Template:
-    text = resources.files("isthmus_vectors.units").joinpath("page.html.jinja").read_text(encoding="utf-8")
-    return Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True).from_string(
-        text
-    )
+    return page_template("isthmus_vectors.units").render(title=title, all=units)

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import multiprocessing
-import os
 from collections.abc import Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 
 from isthmus.jobs.part import Part
 from isthmus.jobs.work import Outcome, Question, Told, answered
+from isthmus.machine.processes import usable_cores
 
 AHEAD = 2
 """Number of parts queued per process, so that none waits and little is lost by Ctrl-C."""
@@ -24,7 +24,7 @@ def processes(question: Question, parts: Sequence[Part], workers: int | None, to
         workers: number of processes; None for one per core, but not more than parts. Each has its share of the cores.
         told: receives the outcome of each part.
     """
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    cores = usable_cores()
     count = min(workers or cores, len(parts))
     if count <= 1:
         for part in parts:

@@ -26,6 +26,7 @@ from types import FrameType
 from prometheus_client.multiprocess import mark_process_dead
 
 from isthmus.errors import InputError, SettingError
+from isthmus.machine.processes import usable_cores
 from isthmus.reprs import brief
 from isthmus.serve.gate import log
 from isthmus.serve.metrics import FOLDER
@@ -88,7 +89,7 @@ def run_workers(
         raise SettingError(f"{count} workers on {sys.platform}", expected="1", remedy="start several servers")
     with listening(settings) as listener, _figures_of_all(), _heard() as heard:
         models = [load(place) for place in places]
-        work = Work(places, load, settings, listener, max(1, _cores() // count))
+        work = Work(places, load, settings, listener, max(1, usable_cores() // count))
         crew = _Crew(work, count, heard)
         try:
             if crew.begin():
@@ -287,7 +288,3 @@ def _figures_of_all() -> Iterator[None]:
                 del os.environ[FOLDER]
             else:
                 os.environ[FOLDER] = before
-
-
-def _cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

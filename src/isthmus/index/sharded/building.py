@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import multiprocessing
-import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
@@ -29,6 +28,7 @@ from isthmus.index.threads import limit
 from isthmus.index.tuning.measure import QUERIES, sampled
 from isthmus.index.tuning.trials import ALL, IndexRequest
 from isthmus.index.vectors import Metric, check_lengths
+from isthmus.machine.processes import usable_cores
 from isthmus.reprs import brief
 
 POINTS = 64
@@ -117,7 +117,7 @@ def _built(requests: Sequence[PartRequest], processes: int) -> Iterator[PartBuil
     if processes == 1:
         yield from map(build_part, requests)
         return
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    cores = usable_cores()
     context = multiprocessing.get_context("spawn")
     done = 0
     with ProcessPoolExecutor(processes, context) as pool:
