@@ -159,7 +159,7 @@ def test_texts(page: Any, child: Child) -> None:
     page.get_by_text("How unusual is it?").wait_for()
     page.get_by_label("Second text").fill(TEXTS[1])
     page.get_by_role("button", name="Show the way").click()
-    page.get_by_text("From one text to the other").wait_for()
+    page.get_by_role("heading", name="From one text to the other").wait_for()
 
 
 @BROWSER
