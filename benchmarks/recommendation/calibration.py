@@ -19,7 +19,7 @@ import typer
 from benchmarks.harness import Line, Results, Smoke, chosen, mark, markdown, newest
 from benchmarks.recommendation.quality.splits import DEMO, STRONG, final, split
 from isthmus.ids import Id
-from isthmus.metrics.calibration import calibration_error, reliability_of_lists
+from isthmus.metrics.calibration import calibration_error, error_of_true_chances, reliability_of_lists
 from isthmus.vocabulary import Vocabulary
 from isthmus_interactions import FoldIn, Recommender, Split, strong
 from isthmus_interactions.csr import Csr, select_rows
@@ -107,12 +107,21 @@ def measure(one: Case) -> dict[str, object]:
         "users": len(histories),
         "too_little_known": len(histories) - len(known),
         "error": calibration_error(chances, hits),
+        "error_standard_error": _standard_error(chances, hits),
+        "error_of_true_chances": asdict(error_of_true_chances(chances)),
         "error_at_10": calibration_error(chances[:, :10], hits[:, :10]),
         "claimed_error": calibration.seen.error,
         "promised": float(chances.sum(1).mean()),
         "found": float(hits.sum(1).mean()),
         "quartiles": [asdict(group) for group in reliability_of_lists(chances, hits)],
     }
+
+
+def _standard_error(chances: np.ndarray, hits: np.ndarray, draws: int = 300) -> float:
+    """The standard deviation of the error over resampled users."""
+    generator, users = np.random.default_rng(0), len(chances)
+    resampled = (generator.integers(users, size=users) for _ in range(draws))
+    return float(np.std([calibration_error(chances[rows], hits[rows]) for rows in resampled]))
 
 
 def _ids_of(items: Vocabulary, matrix: Csr) -> list[list[Id]]:
@@ -134,14 +143,19 @@ def table(lines: Sequence[Line]) -> list[str]:
         by = "fit" if line["calibrated_by"].startswith("fit") else "half"
         asked = f"{line['users'] - line['too_little_known']:,} of {line['users']:,}"
         name = config["model"].replace("_", "-")
-        rows.append([config["data"], name + mark(line), by, asked, f"{line['error']:.3f}", *quartiles])
+        true = line.get("error_of_true_chances")
+        error = f"{line['error']:.3f}" + (f" ± {line['error_standard_error']:.3f}" if true else "")
+        chance = f"{true['mean']:.3f}, {true['high']:.3f}" if true else ""
+        rows.append([config["data"], name + mark(line), by, asked, error, chance, *quartiles])
     told = (
-        f"The best {K} items of each history: expected calibration error (lower is better; that of true "
-        "chances is about 0.02 with 93 users, 0.013 with 266 and 0.006 with 1,000), and the hits of a list, "
-        "promised / found ± standard error, in quartiles of users by the promised number. Chances were learnt by "
+        f"The best {K} items of each history: expected calibration error ± standard error over users (lower is "
+        "better). Beside it, where it was recorded, the error that these chances would have if they were true, by "
+        "simulation: its mean, and its 95 % quantile, above which an error shows that they are not. Then the hits of a "
+        "list, promised / found ± standard error, in quartiles of users by the promised number. Chances were learnt by "
         "`fit` from the users of the validation part (strong generalisation), or by `calibrate` from one half of the "
         "users of the test, of whom the other half is asked. Left out are users of whom too little is known. "
         "Popularity, which tells users apart only by the length of their histories, is there for comparison."
     )
-    head = ["data", "model", "learnt by", "users", "error", "lowest quarter", "second", "third", "highest"]
+    quartiles = ["lowest quarter", "second", "third", "highest"]
+    head = ["data", "model", "learnt by", "users", "error", "of true chances", *quartiles]
     return [told, "", *markdown(head, rows)]

@@ -103,3 +103,9 @@ SOLVED = ("ease", "edlae", "rdlae", "sparse_linear")
 TRAINED = ("elsa", "rec_vae", "mult_vae")
 BLENDS: Mapping[str, Sequence[str]] = {"blend-of-closed-forms": ("low_pass",), "blend": ("low_pass", *TRAINED)}
 """What the best linear model is joined with; nothing that a split has no final line of."""
+
+NAMESAKES: Mapping[str, Sequence[str]] = {
+    "mult_vae": ("recbole MultiVAE", "cornac VAECF"),
+    "rec_vae": ("recbole RecVAE", "cornac RecVAE"),
+}
+"""Rivals that are the same published model, compared in the metric that settings are chosen by."""

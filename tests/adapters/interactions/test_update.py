@@ -392,7 +392,7 @@ def test_facts_of_auto_stay_true(subtests: pytest.Subtests) -> None:
         ("blend", 0.0, ["mult_dae", "ease", "sparse_linear"]),
         ("blend", 0.2, ["ease", "sparse_linear"]),
         ("mult_dae", 0.0, ["mult_dae"]),
-        ("mult_dae", 0.2, []),
+        ("mult_dae", 0.2, ["mult_dae"]),
         ("ease", 0.2, ["ease"]),
     ]:
         with subtests.test(model=model, validation=validation, names=names):
