@@ -39,7 +39,7 @@ def generator(seed: int = 0) -> torch.Generator:
 
 
 def tiny(**settings: Any) -> GradientRecipe:
-    sizes = {"hidden": HIDDEN, "code": CODE, "batch_size": 16, "learning_rate": 0.01}
+    sizes = {"hidden": HIDDEN, "code": CODE, "batch_size": 16, "learning_rate": 0.01, "average": None}
     return rec_vae(Bag(WIDTH), generator=generator(), **(sizes | settings))
 
 
@@ -114,6 +114,7 @@ def test_the_published_settings() -> None:
     assert model.corruption == Dropout(0.5)
     assert prior_of(recipe).shares == (3 / 20, 3 / 4, 1 / 10)
     assert (plan.epochs, plan.batching.size, plan.learning_rate, plan.weight_decay) == (200, 500, 5e-4, 0)
+    assert (plan.average, rec_vae(Bag(30), generator=generator()).plan.average) == (None, 8.0)
 
 
 def test_first_weights_are_uniform_by_the_number_of_inputs() -> None:

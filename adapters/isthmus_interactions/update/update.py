@@ -134,12 +134,7 @@ def _facts(old: FittedRecommender, made: _Updated, report: Mapping[str, Any]) ->
 
 
 def _check(old: FittedRecommender, epochs: int | None, validation: float) -> None:
-    if in_training.counts(old.builder, old.settings):
-        raise SettingError(
-            "an update of a recommender that was trained with features of items",
-            remedy="fit on all data with features= again",
-            option="fit on all data with --features again",
-        )
+    in_training.check_without("an update", old.builder, old.settings)
     parts = old.settings.get("parts", [])
     half = math.nextafter(0.5, 0.0)
     real("validation", validation, "a share of the users from 0 to less than a half", least=0, most=half)

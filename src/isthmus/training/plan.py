@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 
 from isthmus.errors import SettingError
@@ -24,6 +25,9 @@ class Plan:
         weight_decay: an L2 penalty: weight_decay · W is added to the gradient of matrices, but not of biases.
         clip: maximum L2 norm of the whole gradient; None for no limit.
         patience: epochs without a better validation score before training stops; None trains to the end.
+        average: η of an average of the weights over epochs, which is then scored and kept: it reaches back over about
+            the last 1 / (η + 1) of the training, see ``isthmus.training.averaging``. None keeps the weights of an
+            epoch.
         rowwise: whether sparse gradients only update their rows (``sparse_adam.RowwiseAdam``).
         capturable: whether a step does the same tensor operations for every batch: it never synchronises with the
             device, keeps no state in Python (counters, switches), draws only from the trainer's generator, and its
@@ -41,6 +45,7 @@ class Plan:
     patience: int | None = None
     rowwise: bool = False
     capturable: bool = False
+    average: float | None = None
 
     def __post_init__(self) -> None:
         if not self.phases or any(phase.epochs < 1 for phase in self.phases):
@@ -57,6 +62,8 @@ class Plan:
             raise SettingError(f"weight decay {self.weight_decay}", expected="a number of 0 or more")
         if self.patience is not None and self.patience < 1:
             raise SettingError(f"patience {self.patience}", expected="at least 1 epoch, or none")
+        if self.average is not None and not 0 <= self.average < math.inf:
+            raise SettingError(f"average {self.average}", expected="a number of 0 or more, or none")
         if self.rowwise and self.clip is not None:
             raise SettingError(
                 f"clip {self.clip} of a row-wise plan", expected="None", remedy="lower the learning rate"
@@ -80,6 +87,7 @@ class Plan:
             f"phases {phases}, {self.batching}, {numbers}, weight decay {self.weight_decay}, patience {self.patience}"
             f"{rowwise}{f', without draws in phases {points}' if points else ''}"
             f"{f', samples {samples}' if max(samples) > 1 else ''}"
+            f"{'' if self.average is None else f', average {self.average}'}"
         )
 
     def phase_of(self, epoch: int) -> Phase:

@@ -20,6 +20,7 @@ from isthmus.disk import private_folder
 from isthmus.errors import BudgetError, InputError, NonFiniteLossError
 from isthmus.machine.devices import sent
 from isthmus.protocols import PartName, Phase, Source
+from isthmus.training.averaging import WeightAverage
 from isthmus.training.best_weights import BestWeights
 from isthmus.training.checkpoint import CheckpointStore, Store, TrainingState
 from isthmus.training.history import History
@@ -131,6 +132,7 @@ class _Training:
         )
         self.pace = 1 if self.device.type == "cpu" else LOOK_EVERY
         self.best = BestWeights(store)
+        self.average = WeightAverage(self.optimizer, plan.average)
         self.stepper = Stepper(model, plan, run, self.optimizer, self.noise, lambda phase: self._act("step", phase))
         self.graphs = graphed(self.stepper, self.source, self.device)
         self.history = History()
@@ -196,9 +198,11 @@ class _Training:
         elif done.steps < (1 if self.history.out_of_time else FEWEST_STEPS):
             return False
         record = self._record(done, whole)
+        self.average.add(epoch + 1)
         if self.validation and ((epoch + 1) % self.validation.every == 0 or not whole):
             self.model.eval()
-            record |= self.placement.agreed(self.validation.numbers(self.model, scored=done.phase.validate))
+            with self.average.shown():
+                record |= self.placement.agreed(self.validation.numbers(self.model, scored=done.phase.validate))
         record["seconds"] = time.perf_counter() - done.started
         with stop.held():
             self._take(record, whole)
@@ -235,7 +239,8 @@ class _Training:
         if not history.take(record):
             return
         try:
-            self.best.keep(int(record["epoch"]), self.model)
+            with self.average.shown():
+                self.best.keep(int(record["epoch"]), self.model)
         except BaseException:
             # The best weights on disk are still the previous ones.
             history.best_epoch, history.best_score = before
@@ -334,6 +339,8 @@ class _Training:
         self.graphs = None
         if self.history.best_epoch is not None:
             self.best.load(self.history.best_epoch, self.model)
+        else:
+            self.average.use()
         self.model.eval()
 
     def _finish_anyway(self) -> None:
