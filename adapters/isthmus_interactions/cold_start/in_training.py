@@ -17,6 +17,7 @@ import numpy as np
 from scipy.sparse import csr_array
 
 from isthmus import plugins
+from isthmus.errors import SettingError
 from isthmus.models.blend import BlendRecipe
 from isthmus.models.linear import ClosedFormRecipe
 from isthmus.models.recipes.recent import RecentRecipe
