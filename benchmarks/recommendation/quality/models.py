@@ -16,7 +16,7 @@ import logging
 import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -37,6 +37,7 @@ from isthmus.models.blend import weigh
 from isthmus.models.recipes.settings import built, checked
 from isthmus.sources import BagSource
 from isthmus.tasks.evaluation import evaluate
+from isthmus.training.plan import Plan
 from isthmus.training.run import Run, Validation
 from isthmus_interactions.auto import auto
 from isthmus_interactions.auto.blending import ScoreTables
@@ -113,7 +114,7 @@ def tuned(split: str, model: str, setting: Mapping[str, Any], bench: Bench) -> L
     run, metric = Run(seed=0), CHOSEN_BY[split]
     started = time.perf_counter()
     recipe = recipe_of(model, len(train.items), setting, run)
-    history = recipe.fit(BagSource.from_csr(train.matrix), run, validation_score(fold, metric))
+    history = recipe.fit(BagSource.from_csr(train.matrix), run, score_during(recipe, fold, metric))
     spent = time.perf_counter() - started
     bench.fits.keep(("tuning", split, model, setting, 0), recipe.model)
     assert history.best_score is not None
@@ -124,6 +125,13 @@ def tuned(split: str, model: str, setting: Mapping[str, Any], bench: Bench) -> L
         "epochs": len(history.records),
         "threads": torch.get_num_threads(),
     }
+
+
+def score_during(recipe: Any, fold: FoldIn, metric: str) -> Validation:
+    """The validation score; once at the end for a learning rate that falls to 0, whose last epoch is the best."""
+    plan = getattr(recipe, "plan", None)
+    falls = isinstance(plan, Plan) and plan.decay == "cosine" and plan.patience is None
+    return replace(validation_score(fold, metric), every=plan.epochs if falls else 1)
 
 
 def judged(split: str, model: str, setting: Mapping[str, Any], seed: int, epoch: int | None, bench: Bench) -> Line:

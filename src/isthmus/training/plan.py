@@ -25,6 +25,7 @@ class Plan:
         weight_decay: an L2 penalty: weight_decay · W is added to the gradient of matrices, but not of biases.
         clip: maximum L2 norm of the whole gradient; None for no limit.
         patience: epochs without a better validation score before training stops; None trains to the end.
+        fewest: epochs before which ``patience`` does not end the training.
         average: η of an average of the weights over epochs, which is then scored and kept: it reaches back over about
             the last 1 / (η + 1) of the training, see ``isthmus.training.averaging``. None keeps the weights of an
             epoch.
@@ -46,6 +47,7 @@ class Plan:
     rowwise: bool = False
     capturable: bool = False
     average: float | None = None
+    fewest: int = 0
 
     def __post_init__(self) -> None:
         if not self.phases or any(phase.epochs < 1 for phase in self.phases):
@@ -85,7 +87,7 @@ class Plan:
         samples = [phase.samples for phase in self.phases]
         return (
             f"phases {phases}, {self.batching}, {numbers}, weight decay {self.weight_decay}, patience {self.patience}"
-            f"{rowwise}{f', without draws in phases {points}' if points else ''}"
+            f"{f' after {self.fewest} epochs' if self.fewest else ''}{rowwise}{f', without draws in phases {points}' if points else ''}"
             f"{f', samples {samples}' if max(samples) > 1 else ''}"
             f"{'' if self.average is None else f', average {self.average}'}"
         )
