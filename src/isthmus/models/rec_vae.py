@@ -226,6 +226,8 @@ def rec_vae(
     check_settings(encoder_epochs=encoder_epochs, decoder_epochs=decoder_epochs)
     if patience is not None:
         check_settings(patience=patience)
+    if fewest_epochs < 0:
+        raise SettingError(f"fewest_epochs={fewest_epochs}", expected="0 or more")
     encoder = DenselyConnectedEncoder(signal.width, hidden, generator=generator)
     bottleneck = Gaussian(hidden, code, generator=generator)
     readout = LinearReadout(code, signal.width, generator=generator)

@@ -64,6 +64,8 @@ class Plan:
             raise SettingError(f"weight decay {self.weight_decay}", expected="a number of 0 or more")
         if self.patience is not None and self.patience < 1:
             raise SettingError(f"patience {self.patience}", expected="at least 1 epoch, or none")
+        if self.fewest < 0:
+            raise SettingError(f"fewest {self.fewest}", expected="0 epochs or more")
         if self.average is not None and not 0 <= self.average < math.inf:
             raise SettingError(f"average {self.average}", expected="a number of 0 or more, or none")
         if self.rowwise and self.clip is not None:
@@ -82,12 +84,13 @@ class Plan:
         """The plan as text that is the same in every process."""
         phases = [(phase.name, phase.epochs, phase.trainable, phase.corrupt) for phase in self.phases]
         numbers = f"learning rate {self.learning_rate} {self.decay}, betas {self.betas}, clip {self.clip}"
+        later = f" after {self.fewest} epochs" if self.fewest else ""
         rowwise = ", row-wise" if self.rowwise else ""
         points = [index for index, phase in enumerate(self.phases) if not phase.sample_code]
         samples = [phase.samples for phase in self.phases]
         return (
             f"phases {phases}, {self.batching}, {numbers}, weight decay {self.weight_decay}, patience {self.patience}"
-            f"{f' after {self.fewest} epochs' if self.fewest else ''}{rowwise}{f', without draws in phases {points}' if points else ''}"
+            f"{later}{rowwise}{f', without draws in phases {points}' if points else ''}"
             f"{f', samples {samples}' if max(samples) > 1 else ''}"
             f"{'' if self.average is None else f', average {self.average}'}"
         )
