@@ -91,8 +91,11 @@ def run(
             if one.library in pythons:
                 compare(DEMO, replace(one, settings=one.settings[-1:]), 0, bench)
         return results.made
-    for python, name in ((cornac_python, "Cornac and implicit"), (recbole_python, "RecBole")):
-        available(python, name, smoke=False)
+    libraries = {RIVALS[name].library for name in chosen(rival, RIVALS)}
+    if libraries & {"cornac", "implicit"}:
+        available(cornac_python, "Cornac and implicit", smoke=False)
+    if "recbole" in libraries:
+        available(recbole_python, "RecBole", smoke=False)
     pythons = {"cornac": cornac_python, "implicit": cornac_python, "recbole": recbole_python}
     bench = Bench(results, Environments(pythons), limits, values)
     try:
