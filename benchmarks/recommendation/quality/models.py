@@ -27,7 +27,7 @@ from torch import nn
 
 from benchmarks.harness import Line, Results, Smoke, chosen, kept
 from benchmarks.recommendation.quality.cache import Fits
-from benchmarks.recommendation.quality.settings import BLENDS, METRICS, MODELS, SOLVED, choices
+from benchmarks.recommendation.quality.settings import BLENDS, METRICS, MODELS, SOLVED, WIDE, choices
 from benchmarks.recommendation.quality.splits import CHOSEN_BY, DEMO, SPLITS, final, tuning
 from benchmarks.recommendation.quality.tables import of_splits
 from isthmus import plugins
@@ -114,7 +114,7 @@ def tuned(split: str, model: str, setting: Mapping[str, Any], bench: Bench) -> L
     run, metric = Run(seed=0), CHOSEN_BY[split]
     started = time.perf_counter()
     recipe = recipe_of(model, len(train.items), setting, run)
-    history = recipe.fit(BagSource.from_csr(train.matrix), run, score_during(recipe, fold, metric))
+    history = recipe.fit(BagSource.from_csr(train.matrix), run, score_during(recipe, split, fold))
     spent = time.perf_counter() - started
     bench.fits.keep(("tuning", split, model, setting, 0), recipe.model)
     assert history.best_score is not None
@@ -127,11 +127,12 @@ def tuned(split: str, model: str, setting: Mapping[str, Any], bench: Bench) -> L
     }
 
 
-def score_during(recipe: Any, fold: FoldIn, metric: str) -> Validation:
-    """The validation score; once at the end for a learning rate that falls to 0, whose last epoch is the best."""
-    plan = getattr(recipe, "plan", None)
-    falls = isinstance(plan, Plan) and plan.decay == "cosine" and plan.patience is None
-    return replace(validation_score(fold, metric), every=plan.epochs if falls else 1)
+def score_during(recipe: Any, split: str, fold: FoldIn) -> Validation:
+    """The validation score after each epoch; on the largest split only after the last one of a learning rate that falls
+    to 0, since scoring would take longer than training."""
+    plan, score = getattr(recipe, "plan", None), validation_score(fold, CHOSEN_BY[split])
+    once_alone = split in WIDE and isinstance(plan, Plan) and plan.decay == "cosine" and plan.patience is None
+    return replace(score, every=plan.epochs) if once_alone else score
 
 
 def judged(split: str, model: str, setting: Mapping[str, Any], seed: int, epoch: int | None, bench: Bench) -> Line:
