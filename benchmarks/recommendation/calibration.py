@@ -2,9 +2,9 @@
 
 Under strong generalisation ``fit`` learns the chances from the users of the validation part, and the users of the test
 are asked. With so few users that chance decides, both are also put together and halved at random, again and again: one
-half teaches, the other half is asked. Where the users of the test were trained on, ``calibrate`` learns from one half of
-them and the other half is asked: what such a split hides is not what ``fit`` hides, because the training data lack it.
-The best 20 items of each history are compared with the hidden ones. Settings are those that come with the models.
+half teaches, the other half is asked. Where the users of the test were trained on, ``calibrate`` learns from one half
+of them and the other half is asked: what such a split hides is not what ``fit`` hides, because the training data lack
+it. The best 20 items of each history are compared with the hidden ones. Settings are those that come with the models.
 """
 
 from __future__ import annotations
