@@ -114,6 +114,7 @@ def run(
     texts: Annotated[Path | None, typer.Option(help="Folder that free_texts.py wrote.")] = None,
     held_out: Annotated[str, typer.Option(help="Of readable: test, or dev to choose settings.")] = "test",
     draws: Annotated[int, typer.Option(help="Texts drawn beside the beam's.")] = 15,
+    corrections: Annotated[int, typer.Option(help="Rounds of corrections.")] = 4,
     most: Annotated[int, typer.Option(help="Held-out sentences of each kind.")] = 1000,
 ) -> list[Line]:
     """Each part; a smoke run takes few bundled sentences in the place of all data."""
@@ -121,12 +122,12 @@ def run(
     if smoke:
         with tempfile.TemporaryDirectory() as folder:
             data = Data(few_pairs, few, few, lambda: few("train"))
-            options = Options(data, 1, 20, Reading(data, Path(folder), 0, 1, TINY, None, "test", 2, 5))
+            options = Options(data, 1, 20, Reading(data, Path(folder), 0, 1, TINY, None, "test", 2, 1, 5))
             for one in PARTS:
                 PARTS[one](results, options)
         return results.made
     data = Data(stsb, multi30k_captions, lambda name: demo_sentences(name).texts)
-    reading = Reading(data, directory, minutes, epochs, json.loads(settings), texts, held_out, draws, most)
+    reading = Reading(data, directory, minutes, epochs, json.loads(settings), texts, held_out, draws, corrections, most)
     options = Options(data, epochs, sentences, reading)
     for one in chosen(part, PARTS):
         PARTS[one](results, options)

@@ -59,6 +59,9 @@ EVERY: Mapping[str, int] = {"sts": 2, "examples": 2, "austen": 2, "wordnet": 9, 
 CAPTIONS = (0, 7, 14)
 """Rows of 15 captions, which describe three images in five ways each, the longest first."""
 
+STARTS = 6
+"""Draws that corrections start from, beside the beam's text."""
+
 CLAUSE = re.compile(r"(?:(?<=[,;:])|(?= (?:and|but|because|so|if|when|that|which|who) )) ")
 
 logger = logging.getLogger(__name__)
@@ -93,6 +96,7 @@ class Reading:
         texts: folder of ``free_texts.py``, or None.
         held_out: test, or dev.
         draws: texts drawn beside the beam's.
+        corrections: rounds of corrections, from ``STARTS`` draws.
         most: held-out sentences of each kind.
     """
 
@@ -104,6 +108,7 @@ class Reading:
     texts: Path | None
     held_out: str
     draws: int
+    corrections: int
     most: int
 
 
@@ -140,7 +145,7 @@ def readable(results: Results, how: Reading) -> None:
     if not saved.exists():
         model.save(saved)
     for name, held_out in held_out_texts(how.data, how.held_out, how.most).items():
-        for line in read_back(model, held_out, texts, known, how.draws):
+        for line in read_back(model, held_out, texts, known, how):
             results.add(
                 part="readable",
                 split=name,
@@ -153,6 +158,12 @@ def readable(results: Results, how: Reading) -> None:
                 peak_mb=peak_rss() / 2**20,
                 **line,
             )
+
+
+def corrected(model: TextAutoencoder, wanted: np.ndarray, rounds: int) -> list[str]:
+    """The search, with the encoder's products in bf16: its cosines are those of fp32 within a thousandth."""
+    with Run(device="cpu", precision="bf16").products():
+        return model.decode(wanted, beams=5, draws=STARTS, corrections=rounds)
 
 
 def training_parts(data: Data, folder: Path | None) -> dict[str, list[str]]:
@@ -204,7 +215,7 @@ def held_out_texts(data: Data, split: str, most: int) -> dict[str, list[str]]:
 
 
 def read_back(
-    model: TextAutoencoder, held_out: list[str], texts: list[str], vectors: np.ndarray, draws: int
+    model: TextAutoencoder, held_out: list[str], texts: list[str], vectors: np.ndarray, how: Reading
 ) -> list[dict[str, Any]]:
     """BLEU (0 to 100, whitespace tokens) and exact matches (0 to 1) of each way, the nearest training text first."""
     wanted = model.encode(held_out)
@@ -212,7 +223,8 @@ def read_back(
         "nearest training text": lambda: nearest_training_texts(wanted, texts, vectors),
         "greedy": lambda: model.decode(wanted, strategy="greedy"),
         "beam 5": lambda: model.decode(wanted, beams=5),
-        f"beam 5 and {draws} draws, the nearest": lambda: model.decode(wanted, beams=5, draws=draws),
+        f"beam 5 and {how.draws} draws, the nearest": lambda: model.decode(wanted, beams=5, draws=how.draws),
+        f"{how.corrections} corrections": lambda: corrected(model, wanted, how.corrections),
     }
     lines = []
     for way, write in ways.items():

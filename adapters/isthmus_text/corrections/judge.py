@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import torch
 from jaxtyping import Float
@@ -47,17 +48,17 @@ class Judge:
     Attributes:
         model: model in evaluation mode.
         adapter: adapters of encoder and decoder.
-        targets: the embeddings, of length 1.
+        wanted: the embeddings, as the decoder reads them.
     """
 
     model: Autoencoder
     adapter: InputOutput
-    targets: Float[Tensor, "n code"]
+    wanted: Float[Tensor, "n code"]
 
-    @classmethod
-    def of(cls, model: Autoencoder, adapter: InputOutput, codes: Float[Tensor, "n code"]) -> Judge:
-        """Embeddings of any length."""
-        return cls(model, adapter, F.normalize(codes, dim=1))
+    @cached_property
+    def targets(self) -> Float[Tensor, "n code"]:
+        """The embeddings, of length 1."""
+        return F.normalize(self.wanted, dim=1)
 
     def codes(self, texts: Sequence[str]) -> Float[Tensor, "texts code"]:
         """Embeddings of texts, of length 1, on the targets' device."""
@@ -98,6 +99,6 @@ class Judge:
         for part in by_length(torch.tensor([len(row) for row in ids]), batch_tokens(device)):
             tokens = token_rows([ids[row] for row in part.tolist()], device)
             given = Batch(part, tokens, tokens)
-            states = self.model.decoder(self.targets[torch.tensor(rows)[part].to(device)], given)
+            states = self.model.decoder(self.wanted[torch.tensor(rows)[part].to(device)], given)
             logits = self.model.readout.logits(states.flatten(0, 1))
             yield part, tokens, logits.float().log_softmax(1).view(*tokens.ids.shape, -1)

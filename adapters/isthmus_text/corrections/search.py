@@ -52,13 +52,13 @@ def corrected(
     Returns:
         The text with the highest score for each, see ``Judged``.
     """
-    judge = Judge.of(model, adapter, codes)
-    words = Words.of(judge)
+    codes = codes.to(next(model.parameters()).device)
+    words = Words.of(Judge(model, adapter, codes))
     found: list[str] = []
     for start in range(0, len(codes), TOGETHER):
-        some = Judge(model, adapter, judge.targets[start : start + TOGETHER])
-        search = _Search(some, words, [_Pool() for _ in some.targets])
-        search.add((row, text) for row in range(len(some.targets)) for text in candidates[start + row])
+        some = codes[start : start + TOGETHER]
+        search = _Search(Judge(model, adapter, some), words, [_Pool() for _ in some])
+        search.add((row, text) for row in range(len(some)) for text in candidates[start + row])
         for _ in range(rounds):
             search.round()
         found += [pool.best(1)[0].text for pool in search.pools]

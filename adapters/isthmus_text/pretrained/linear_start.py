@@ -83,8 +83,7 @@ def _sums(source: Source, vocabulary: int) -> tuple[int, Tensor, Tensor, Tensor,
         distinct = where.unique()
         row, token = distinct // vocabulary, distinct % vocabulary
         products.present += torch.bincount(token, minlength=vocabulary)
-        table = torch.sparse_coo_tensor(torch.stack([token, row]), torch.ones(len(row)), (vocabulary, len(rows)))
-        products.with_vectors += (table @ vectors).T
+        products.with_vectors += torch.zeros(vocabulary, width).index_add_(0, token, vectors[row]).T
         squares += (vectors.T @ vectors).double()
         mean += vectors.double().sum(0)
     assert squares is not None, "a source has rows"
