@@ -115,7 +115,7 @@ def run(
     held_out: Annotated[str, typer.Option(help="Of readable: test, or dev to choose settings.")] = "test",
     draws: Annotated[int, typer.Option(help="Texts drawn beside the beam's.")] = 15,
     corrections: Annotated[int, typer.Option(help="Rounds of corrections.")] = 4,
-    most: Annotated[int, typer.Option(help="Held-out sentences of each kind.")] = 1000,
+    most: Annotated[int, typer.Option(help="Held-out sentences of each kind.")] = 300,
 ) -> list[Line]:
     """Each part; a smoke run takes few bundled sentences in the place of all data."""
     results = Results(NAME, smoke=smoke, validation=held_out == "dev")

@@ -1,9 +1,9 @@
 """The part ``readable`` of ``embeddings.py``: a decoder of all-MiniLM-L6-v2's vectors, and what it writes.
 
-Training texts: a fifth of the training captions of Multi30k, the training splits of the English Web Treebank
+Training texts: three captions of each training image of Multi30k, the training splits of the English Web Treebank
 (whole sentences, and the clauses of long ones) and of STS-B, WordNet's examples and, if ``--texts`` names their folder,
-those of ``free_texts.py``; none that occurs in what is held out. Settings were chosen on validation splits
-(``--held-out dev``, whose lines are not kept).
+those of ``free_texts.py``; none that occurs in what is held out. ``--held-out dev`` reads validation splits, to choose
+settings by; its lines are not kept.
 """
 
 from __future__ import annotations
@@ -32,13 +32,13 @@ SETTINGS: dict[str, Any] = {
     "vocabulary": 8000,
     "max_length": 40,
     "hidden": 256,
-    "layers": 2,
+    "layers": 3,
     "heads": 4,
     "slots": 8,
     "tokens": 1024,
     "linear_start": True,
 }
-"""Small enough for some minutes of one core."""
+"""Small enough for some epochs in an hour on one core."""
 
 TINY: Mapping[str, Any] = {
     "vocabulary": 300, "max_length": 16, "hidden": 32, "layers": 1, "heads": 2, "slots": 2, "tokens": 512
@@ -53,11 +53,11 @@ SHORT_WORDS = 15
 TIMES: Mapping[str, int] = {"treebank": 2}
 """How often an epoch reads the texts of a source; once by default."""
 
-EVERY: Mapping[str, int] = {"sts": 2, "examples": 2, "austen": 2, "wordnet": 9, "perl": 9}
-"""Only every so many of the texts of a source are read: those unlike what is to be read, or of which there are many."""
+EVERY: Mapping[str, int] = {"wordnet": 3, "perl": 2}
+"""Only every so many of the texts of a source are read, of which there are many of a kind of its own."""
 
-CAPTIONS = (0, 7, 14)
-"""Rows of 15 captions, which describe three images in five ways each, the longest first."""
+CAPTIONS = (0, 2, 4)
+"""Which of an image's five captions are read; the first is the longest."""
 
 STARTS = 6
 """Draws that corrections start from, beside the beam's text."""
@@ -150,6 +150,7 @@ def readable(results: Results, how: Reading) -> None:
                 part="readable",
                 split=name,
                 texts=len(held_out),
+                longest_words=longest(name),
                 epochs=epochs,
                 settings=dict(how.settings),
                 training_texts={part: len(some) for part, some in parts.items()},
@@ -174,7 +175,7 @@ def training_parts(data: Data, folder: Path | None) -> dict[str, list[str]]:
         "clauses": [piece for text in treebank for piece in clauses(text)],
         "sts": [*pairs.first, *pairs.second],
         "examples": list(data.examples()),
-        "captions": [text for row, text in enumerate(captions) if row % 15 in CAPTIONS],
+        **{f"captions{place}": captions[place::5] for place in CAPTIONS},
     }
     for place in sorted(folder.glob("*.txt")) if folder else ():
         parts[place.stem] = place.read_text(encoding="utf-8").splitlines()
@@ -208,10 +209,14 @@ def held_out_texts(data: Data, split: str, most: int) -> dict[str, list[str]]:
     """Sentences of few words, evenly spaced ones where there are more than ``most``."""
     found = {}
     for name, texts in whole(data, split).items():
-        longest = SHORT_WORDS if name.startswith("ewt") else LONGEST_WORDS
-        short = [text for text in dict.fromkeys(texts) if 0 < len(text.split()) <= longest]
+        short = [text for text in dict.fromkeys(texts) if 0 < len(text.split()) <= longest(name)]
         found[name] = short[:: max(1, -(-len(short) // most))]
     return found
+
+
+def longest(split: str) -> int:
+    """The most words of a sentence that is read."""
+    return SHORT_WORDS if split.startswith("ewt") else LONGEST_WORDS
 
 
 def read_back(
