@@ -27,7 +27,7 @@ class Plan:
         patience: epochs without a better validation score before training stops; None trains to the end.
         fewest: epochs before which ``patience`` does not end the training.
         average: η of an average of the weights over epochs, which is then scored and kept: it reaches back over about
-            the last 1 / (η + 1) of the training, see ``isthmus.training.averaging``. None keeps the weights of an
+            the last 1 / (η + 1) of the training, see ``isthmus.training.steps.averaging``. None keeps the weights of an
             epoch.
         rowwise: whether sparse gradients only update their rows (``sparse_adam.RowwiseAdam``).
         capturable: whether a step does the same tensor operations for every batch: it never synchronises with the

@@ -20,7 +20,6 @@ from isthmus.disk import private_folder
 from isthmus.errors import BudgetError, InputError, NonFiniteLossError
 from isthmus.machine.devices import sent
 from isthmus.protocols import PartName, Phase, Source
-from isthmus.training.averaging import WeightAverage
 from isthmus.training.best_weights import BestWeights
 from isthmus.training.checkpoint import CheckpointStore, Store, TrainingState
 from isthmus.training.history import History
@@ -28,6 +27,7 @@ from isthmus.training.interrupts import StopRequest, interruptible
 from isthmus.training.plan import Plan
 from isthmus.training.process import denormals_as_zero, keep_freed_memory
 from isthmus.training.run import Run, Validation
+from isthmus.training.steps.averaging import WeightAverage
 from isthmus.training.steps.graphs import Prepared, graphed
 from isthmus.training.steps.step import Pace, Stepper, Terms, adam
 
