@@ -23,22 +23,29 @@ from typing import Annotated, Any
 
 import torch
 import typer
+from torch import Tensor
 
 from benchmarks.harness import Line, Results, Smoke, chosen
 from benchmarks.progress import Said
 from benchmarks.text import tables
+from benchmarks.text.language_model import language_model
+from isthmus.core.autoencoder import Autoencoder
+from isthmus.core.priors.fitted_mixture import FittedMixture
 from isthmus.metrics.text import perplexity
 from isthmus.models.sequence_vae import sequence_vae
+from isthmus.protocols import Source
 from isthmus.tasks.collapse import diagnose
+from isthmus.training.batching import by_length
 from isthmus.training.run import Run
 from isthmus_text.adapter import TextAdapter
 from isthmus_text.datasets import demo_sentences, ptb
-from isthmus_text.evaluate import weighted_nll
+from isthmus_text.evaluate import weighted_nlls_under
 from isthmus_text.texts import Texts
 from isthmus_text.validation import HeldOutMonitor
 
 NAME = "text_vae"
 TITLE = "Remedies for posterior collapse, Penn Treebank"
+WITHOUT = "language model without a code"
 METHODS: Mapping[str, Mapping[str, Any]] = {
     "no cure": {"collapse": "none", "annealing": "linear"},
     "cyclical": {"collapse": "none", "annealing": "cyclical", "ramp": 0.5},
@@ -46,6 +53,7 @@ METHODS: Mapping[str, Mapping[str, Any]] = {
     "batch-norm 0.7": {"collapse": "batch-norm", "scale": 0.7},
     "autoencoder start, free bits": {"collapse": "free-bits", "free_bits": 0.25},
     "autoencoder start, free bits, tied": {"collapse": "free-bits", "free_bits": 0.25, "tied": True},
+    WITHOUT: {"tied": True, "optimizer": "adam"},
 }
 LSTM = {"form": "lstm", "pooling": "last", "code": 32, "encoder_dropout": 0.0, "tokens": 1024, "decay": "cosine"}
 RATE = {"learning_rate": 3e-3}
@@ -59,6 +67,10 @@ TINY = {"sentences": 60, "test": 20, "samples": 2, "hidden": 16, "dropout": 0.3,
 """Of a smoke run, over the bundled sentences."""
 
 LONGEST = 100
+COMPONENTS = (1, 10, 30)
+"""Sizes of the mixture that is fitted to codes after training."""
+OF_CODES = ("form", "pooling", "code", "encoder_dropout")
+"""Settings of sequence VAEs that a language model does not have."""
 
 Read = Callable[[str], Texts]
 """The sentences of a part: train, valid or test."""
@@ -71,15 +83,17 @@ def run(
     reduced: Annotated[bool, typer.Option("--reduced", help="Fewer sentences, a narrower network.")] = False,
     epochs: Annotated[int | None, typer.Option(help="Others than 24, or 10 of the reduced setting.")] = None,
     start: Annotated[int | None, typer.Option(help="Epochs of the autoencoder before, others than 4.")] = None,
+    samples: Annotated[int | None, typer.Option(help="Importance samples, others than 500.")] = None,
     seed: int = 0,
 ) -> list[Line]:
     """Every method that has no line yet."""
     results = Results(NAME, smoke=smoke)
     sizes = dict(REDUCED if reduced else WHOLE)
-    sizes |= {name: value for name, value in (("epochs", epochs), ("start", start)) if value is not None}
+    others = {"epochs": epochs, "start": start, "samples": samples}
+    sizes |= {name: value for name, value in others.items() if value is not None}
     if smoke:
         with tempfile.TemporaryDirectory() as folder:
-            return _all(results, ["no cure", "autoencoder start, free bits"], TINY, 0, Path(folder), _few)
+            return _all(results, ["autoencoder start, free bits", WITHOUT], TINY, 0, Path(folder), _few)
     return _all(results, chosen(method, METHODS), sizes, seed, directory, ptb)
 
 
@@ -103,8 +117,10 @@ def table(lines: Sequence[Line]) -> list[str]:
 
 
 def settings_of(method: str, sizes: Mapping[str, Any]) -> dict[str, Any]:
-    """Keywords of ``sequence_vae``."""
+    """Keywords of ``sequence_vae``, or of ``language_model``."""
     settings = {**LSTM, **RATE, **METHODS[method], **{name: sizes[name] for name in ("hidden", "dropout", "epochs")}}
+    if method == WITHOUT:
+        return {name: value for name, value in settings.items() if name not in OF_CODES}
     return settings | ({"pretraining": sizes["start"]} if method.startswith("autoencoder") else {})
 
 
@@ -116,28 +132,84 @@ def measured(
     adapter = TextAdapter.fit(train, kind="word", size=1_000_000, max_length=LONGEST)
     place = directory / f"{method.replace(' ', '-').replace(',', '')}-{sizes['sentences']}-{seed}"
     run = Run(seed=seed, progress=Said(), checkpoints=place, every=1, resume=True)
-    recipe = sequence_vae(adapter.signal, generator=run.generator(), **settings)
+    generator = run.generator()
+    recipe = (
+        language_model(adapter.signal, settings, generator=generator)
+        if method == WITHOUT
+        else sequence_vae(adapter.signal, generator=generator, **settings)
+    )
+    rows = adapter.prepare(train)
     watch = HeldOutMonitor(adapter.prepare(read("valid")), run)
-    history = recipe.fit(adapter.prepare(train), run, watch.validation())
+    history = recipe.fit(rows, run, watch.validation())
     model = recipe.model.cpu().eval()
     test: Texts = read("test").subsample(sizes["test"])
     source = adapter.prepare(test)
     tokens = int(source.lengths.sum())
-    found = diagnose(model, source, generator=torch.Generator().manual_seed(seed))
-    weighted = weighted_nll(model, source, sizes["samples"], seed, Run(device="cpu", progress=Said()))
+    numbers = (
+        _language(model, source)
+        if method == WITHOUT
+        else _coded(model, (rows, watch.source, source), sizes["samples"], seed)
+    )
+    per_word = {
+        name.replace("weighted_nll", "perplexity"): perplexity(nats * len(test), tokens)
+        for name, nats in numbers.items()
+        if name.startswith("weighted_nll")
+    }
     return {
         "vocabulary": adapter.tokenizer.vocabulary,
         "test_sentences": len(test),
         "test_tokens": tokens,
-        "weighted_nll": weighted,
-        "perplexity": perplexity(weighted * len(test), tokens),
+        **numbers,
+        **per_word,
+        "best_epoch": history.best_epoch,
+        "best_validation": history.best_score,
+        "training_seconds": round(history.seconds, 1),
+        "threads": torch.get_num_threads(),
+    }
+
+
+def _language(model: Autoencoder, source: Source) -> dict[str, Any]:
+    """Of a model without a code, whose likelihood is exact."""
+    watch = HeldOutMonitor(source, Run(device="cpu"))
+    watch.score(model)
+    return {"weighted_nll": watch.metrics()["held_out_nll"], "rate": 0.0, "mutual_information": 0.0, "active": 0}
+
+
+def _coded(model: Autoencoder, parts: tuple[Source, Source, Source], samples: int, seed: int) -> dict[str, Any]:
+    """Of a model with a code: under its own prior, and under a mixture that is fitted to codes. The parts are the
+    sentences for training, validation and test."""
+    train, valid, test = parts
+    found = diagnose(model, test, generator=torch.Generator().manual_seed(seed))
+    mixture = fitted_prior(drawn_codes(model, train, seed), drawn_codes(model, valid, seed + 1), seed)
+    priors = (None, mixture.log_prob)
+    own, fitted = weighted_nlls_under(model, test, priors, samples, seed, Run(device="cpu", progress=Said())).mean(1)
+    return {
+        "weighted_nll": float(own),
+        "weighted_nll_fitted_prior": float(fitted),
+        "components": len(mixture.weights),
         "bound": found.nll + found.rate,
         "nll": found.nll,
         "rate": found.rate,
         "mutual_information": found.information.nats,
         "active": found.active,
         "clearly_active": found.clearly_active,
-        "best_epoch": history.best_epoch,
-        "training_seconds": round(history.seconds, 1),
-        "threads": torch.get_num_threads(),
     }
+
+
+def fitted_prior(train: Tensor, valid: Tensor, seed: int) -> FittedMixture:
+    """Of the mixtures of some sizes, the one that gives held-out codes the highest density."""
+    generator = Run(seed=seed).generator(stream=3)
+    sizes = [size for size in COMPONENTS if size <= len(train)]
+    fits = [FittedMixture.fit(train, size, generator=generator) for size in sizes]
+    return max(fits, key=lambda fit: float(fit.log_prob(valid).mean()))
+
+
+@torch.no_grad()
+def drawn_codes(model: Autoencoder, source: Source, seed: int) -> Tensor:
+    """One draw from the posterior of each sentence, in no particular order. The noise is not that of the importance
+    samples, which have the same seed."""
+    noise, parts = Run(seed=seed).generator(stream=4), []
+    for rows in by_length(source.lengths, 8192):
+        with Run(device="cpu").products():
+            parts.append(model.encode(source.batch(rows).inputs, generator=noise).sample.float())
+    return torch.cat(parts)

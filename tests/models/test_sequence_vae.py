@@ -100,6 +100,7 @@ def test_it_learns(form):
         ({"aggressive": 1, "inner": 2}, BatchNormGaussian),
         ({"pooling": "last", "embedding": 8, "clip": None, "decay": "cosine"}, BatchNormGaussian),
         ({"tied": True, "encoder_dropout": 0.0}, BatchNormGaussian),
+        ({"optimizer": "sgd", "decay": "halving", "learning_rate": None}, BatchNormGaussian),
     ],
 )
 def test_every_cure_builds_and_moves_every_parameter(form, settings, bottleneck):

@@ -41,7 +41,9 @@ from isthmus.training.plan import Plan
 
 SEEDS = 1 << 62
 RATES = {"transformer": 1e-3, "lstm": 3e-3, "superposed": 2e-3}
-"""Default learning rates."""
+"""Default learning rates of Adam."""
+SGD_RATE = 1.0
+"""Default learning rate of SGD (Li et al. 2019, and their code)."""
 SHARED = 4
 """Inverse share of the dimensions of a superposed code that are initialised equally for all positions."""
 
@@ -80,6 +82,7 @@ def sequence_vae(
     deletion: float = 0.0,
     epochs: int = 30,
     tokens: int = 4096,
+    optimizer: str = "adam",
     learning_rate: float | None = None,
     decay: str = "constant",
     weight_decay: float = 0.0,
@@ -97,7 +100,7 @@ def sequence_vae(
     et al., ACL 2020). The objective is the evidence lower bound. The protocol of Li et
     al. (EMNLP 2019) on the Penn Treebank is ``form="lstm", pooling="last", hidden=256, dropout=0.5, encoder_dropout=0,
     collapse="free-bits", pretraining=N`` and a ramp of 10 epochs; on Yahoo and Yelp ``hidden=1024, embedding=512``.
-    They used SGD and batches of 32 rows of equal length; this model uses Adam and a budget of tokens.
+    They used batches of 32 rows of equal length and SGD, as ``optimizer="sgd", decay="halving"`` here.
 
     Args:
         form: ``transformer``, with the code in every layer; ``lstm``, with the code at every step and in the initial
@@ -136,9 +139,12 @@ def sequence_vae(
         deletion: share of the tokens deleted from the encoder's input in training; not with ``word_dropout``.
         epochs: passes over the rows.
         tokens: tokens per batch, including padding.
-        learning_rate: initial step size of Adam; None is 0.001, and 0.003 for the LSTM, whose decoder needs larger
-            steps although its codes hold more information with smaller ones (``python -m benchmarks text_vae``).
-        decay: how the learning rate changes: ``constant``, or ``cosine``, which lowers it to 0.
+        optimizer: ``adam``, or ``sgd``, stochastic gradient descent without momentum.
+        learning_rate: initial step size; None is 0.001, and 0.003 for the LSTM, whose decoder needs larger steps
+            although its codes hold more information with smaller ones (``python -m benchmarks text_vae``); with ``sgd``
+            it is 1.
+        decay: how the learning rate changes: ``constant``; ``cosine``, which lowers it to 0; or ``halving``, which
+            halves it after every epoch whose validation score is not the best so far.
         weight_decay: weight of an L2 penalty on the weight matrices, added to the gradient.
         clip: maximum norm of the gradient; None for no limit.
         patience: epochs without a better validation score before training stops; None trains all epochs.
@@ -181,8 +187,18 @@ def sequence_vae(
         objective=floored if variational and collapse == "free-bits" else Elbo(weight),
     )
     phases = _phases(network, generator, pretraining, aggressive, inner, epochs, hooks)
-    rate = RATES[form] if learning_rate is None else learning_rate
-    plan = Plan(phases, TokenBudget(tokens), rate, decay, (0.9, 0.999), weight_decay, clip, patience)
+    usual = SGD_RATE if optimizer == "sgd" else RATES[form]
+    rate = usual if learning_rate is None else learning_rate
+    plan = Plan(
+        phases,
+        TokenBudget(tokens),
+        rate,
+        decay,
+        weight_decay=weight_decay,
+        clip=clip,
+        patience=patience,
+        optimizer=optimizer,
+    )
     after = partial(calibrate, model, batching=plan.batching) if variational and collapse == "batch-norm" else None
     return GradientRecipe(model, plan, after_training=after)
 

@@ -9,22 +9,28 @@ from isthmus.protocols import Phase
 from isthmus.reprs import brief
 from isthmus.training.batching import Batching, Shuffled
 
+DECAYS = ("constant", "cosine", "halving")
+OPTIMIZERS = ("adam", "sgd")
+
 
 @brief
 @dataclass(frozen=True)
 class Plan:
-    """Phases and the optimiser, which is Adam (Kingma & Ba 2015).
+    """Phases and the optimiser.
 
     Attributes:
         phases: in order; their epochs add up.
         batching: how an epoch is split into batches.
         learning_rate: initial learning rate.
-        decay: ``constant``, or ``cosine``: from the learning rate to 0 over the whole plan (Loshchilov & Hutter 2017).
+        decay: ``constant``; ``cosine``: from the learning rate to 0 over the whole plan (Loshchilov & Hutter 2017); or
+            ``halving``: half as large after every epoch whose validation score is not the best so far; without
+            validation that is constant.
         betas: decay rates of Adam.
         weight_decay: an L2 penalty: weight_decay · W is added to the gradient of matrices, but not of biases.
         clip: maximum L2 norm of the whole gradient; None for no limit.
         patience: epochs without a better validation score before training stops; None trains to the end.
         rowwise: whether sparse gradients only update their rows (``sparse_adam.RowwiseAdam``).
+        optimizer: ``adam`` (Kingma & Ba 2015), or ``sgd``, stochastic gradient descent without momentum.
         capturable: whether a step does the same tensor operations for every batch: it never synchronises with the
             device, keeps no state in Python (counters, switches), draws only from the trainer's generator, and its
             schedules accept the progress as a tensor. Such steps may be captured in a CUDA graph; if a step does not
@@ -40,6 +46,7 @@ class Plan:
     clip: float | None = None
     patience: int | None = None
     rowwise: bool = False
+    optimizer: str = "adam"
     capturable: bool = False
 
     def __post_init__(self) -> None:
@@ -61,8 +68,12 @@ class Plan:
             raise SettingError(
                 f"clip {self.clip} of a row-wise plan", expected="None", remedy="lower the learning rate"
             )
-        if self.decay not in ("constant", "cosine"):
-            raise SettingError(f"decay {self.decay!r}", expected="'constant' or 'cosine'")
+        if self.decay not in DECAYS:
+            raise SettingError(f"decay {self.decay!r}", expected=" or ".join(map(repr, DECAYS)))
+        if self.optimizer not in OPTIMIZERS:
+            raise SettingError(f"optimizer {self.optimizer!r}", expected=" or ".join(map(repr, OPTIMIZERS)))
+        if self.rowwise and self.optimizer != "adam":
+            raise SettingError(f"optimizer {self.optimizer!r} of a row-wise plan", expected="'adam'")
 
     @property
     def epochs(self) -> int:
@@ -74,11 +85,12 @@ class Plan:
         phases = [(phase.name, phase.epochs, phase.trainable, phase.corrupt) for phase in self.phases]
         numbers = f"learning rate {self.learning_rate} {self.decay}, betas {self.betas}, clip {self.clip}"
         rowwise = ", row-wise" if self.rowwise else ""
+        optimizer = "" if self.optimizer == "adam" else f", {self.optimizer}"
         points = [index for index, phase in enumerate(self.phases) if not phase.sample_code]
         samples = [phase.samples for phase in self.phases]
         return (
             f"phases {phases}, {self.batching}, {numbers}, weight decay {self.weight_decay}, patience {self.patience}"
-            f"{rowwise}{f', without draws in phases {points}' if points else ''}"
+            f"{rowwise}{optimizer}{f', without draws in phases {points}' if points else ''}"
             f"{f', samples {samples}' if max(samples) > 1 else ''}"
         )
 

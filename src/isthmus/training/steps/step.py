@@ -114,7 +114,7 @@ class Stepper:
             return Terms(("loss", *loss.terms), torch.stack([loss.total, *loss.terms.values()]))
 
 
-def adam(model: nn.Module, plan: Plan) -> torch.optim.Optimizer:
+def optimizer_of(model: nn.Module, plan: Plan) -> torch.optim.Optimizer:
     """The plan's optimiser for all trainable parameters of the model, which are updated by one fused operation."""
     trainable = [p for p in model.parameters() if p.requires_grad]
     # One group without weight decay; each group costs the time of a small matrix product in every step.
@@ -125,6 +125,8 @@ def adam(model: nn.Module, plan: Plan) -> torch.optim.Optimizer:
         for params, decay in ((matrices, plan.weight_decay), (others, 0.0))
         if params
     ]
+    if plan.optimizer == "sgd":
+        return torch.optim.SGD(groups, lr=plan.learning_rate, fused=True)
     if plan.rowwise:
         return RowwiseAdam(groups, lr=plan.learning_rate, betas=plan.betas)
     return FusedAdam(groups, lr=plan.learning_rate, betas=plan.betas)
