@@ -116,17 +116,26 @@ class Stepper:
 
 def optimizer_of(model: nn.Module, plan: Plan) -> torch.optim.Optimizer:
     """The plan's optimiser for all trainable parameters of the model, which are updated by one fused operation."""
+    if plan.optimizer == "sgd":
+        return torch.optim.SGD(_groups(model, plan), lr=plan.learning_rate, fused=True)
+    return adam(model, plan)
+
+
+def adam(model: nn.Module, plan: Plan) -> torch.optim.Optimizer:
+    """Adam for all trainable parameters of the model, with the plan's settings."""
+    groups = _groups(model, plan)
+    if plan.rowwise:
+        return RowwiseAdam(groups, lr=plan.learning_rate, betas=plan.betas)
+    return FusedAdam(groups, lr=plan.learning_rate, betas=plan.betas)
+
+
+def _groups(model: nn.Module, plan: Plan) -> list[dict[str, Any]]:
     trainable = [p for p in model.parameters() if p.requires_grad]
     # One group without weight decay; each group costs the time of a small matrix product in every step.
     matrices = [p for p in trainable if p.ndim > 1 or not plan.weight_decay]
     others = [p for p in trainable if p.ndim <= 1 and plan.weight_decay]
-    groups = [
+    return [
         {"params": params, "weight_decay": decay}
         for params, decay in ((matrices, plan.weight_decay), (others, 0.0))
         if params
     ]
-    if plan.optimizer == "sgd":
-        return torch.optim.SGD(groups, lr=plan.learning_rate, fused=True)
-    if plan.rowwise:
-        return RowwiseAdam(groups, lr=plan.learning_rate, betas=plan.betas)
-    return FusedAdam(groups, lr=plan.learning_rate, betas=plan.betas)
