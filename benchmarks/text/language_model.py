@@ -13,6 +13,7 @@ from isthmus.core.autoencoder import Autoencoder
 from isthmus.core.bottlenecks.deterministic import Deterministic
 from isthmus.core.decoders.lstm import LstmDecoder
 from isthmus.core.likelihoods.discrete import Categorical
+from isthmus.core.likelihoods.sampled_categorical import SampledCategorical
 from isthmus.core.readouts import LinearReadout
 from isthmus.models.recipes.recipe import GradientRecipe
 from isthmus.protocols import Phase
@@ -40,8 +41,8 @@ def language_model(signal: Tokens, settings: Mapping[str, Any], *, generator: Ge
 
     Args:
         signal: vocabulary and length of the rows.
-        settings: ``hidden``, ``dropout``, ``tied``, ``epochs``, ``tokens``, ``learning_rate``, ``decay`` and
-            ``optimizer``, which mean the same as there; the gradient is clipped at 5.
+        settings: ``hidden``, ``dropout``, ``tied``, ``epochs``, ``negatives``, ``exact``, ``tokens``,
+            ``learning_rate``, ``decay`` and ``optimizer``, which mean the same as there; the gradient is clipped at 5.
         generator: draws the initial weights.
     """
     words, hidden = signal.vocabulary, settings["hidden"]
@@ -52,5 +53,9 @@ def language_model(signal: Tokens, settings: Mapping[str, Any], *, generator: Ge
     model = Autoencoder(
         encoder=NoCode(), bottleneck=Deterministic(), decoder=decoder, readout=readout, likelihood=Categorical()
     )
+    sampled = SampledCategorical(words, settings["negatives"])
+    exact = settings["exact"]
+    phases = (Phase(settings["epochs"] - exact, likelihood=sampled), Phase(exact))
     steps = {name: settings[name] for name in ("learning_rate", "decay", "optimizer")}
-    return GradientRecipe(model, Plan((Phase(settings["epochs"]),), TokenBudget(settings["tokens"]), clip=5.0, **steps))
+    plan = Plan(phases, TokenBudget(settings["tokens"]), clip=5.0, **steps)
+    return GradientRecipe(model, plan, sampled.learn)

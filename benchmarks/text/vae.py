@@ -46,6 +46,7 @@ from isthmus_text.validation import HeldOutMonitor
 NAME = "text_vae"
 TITLE = "Remedies for posterior collapse, Penn Treebank"
 WITHOUT = "language model without a code"
+SAMPLED = {"negatives": 512, "exact": 1, "learning_rate": 4e-3}
 METHODS: Mapping[str, Mapping[str, Any]] = {
     "no cure": {"collapse": "none", "annealing": "linear"},
     "cyclical": {"collapse": "none", "annealing": "cyclical", "ramp": 0.5},
@@ -53,7 +54,13 @@ METHODS: Mapping[str, Mapping[str, Any]] = {
     "batch-norm 0.7": {"collapse": "batch-norm", "scale": 0.7},
     "autoencoder start, free bits": {"collapse": "free-bits", "free_bits": 0.25},
     "autoencoder start, free bits, tied": {"collapse": "free-bits", "free_bits": 0.25, "tied": True},
-    WITHOUT: {"tied": True, "optimizer": "adam"},
+    "autoencoder start, free bits, tied, sampled softmax": {
+        "collapse": "free-bits",
+        "free_bits": 0.25,
+        "tied": True,
+        **SAMPLED,
+    },
+    WITHOUT: {"tied": True, "optimizer": "adam", **SAMPLED},
 }
 LSTM = {"form": "lstm", "pooling": "last", "code": 32, "encoder_dropout": 0.0, "tokens": 1024, "decay": "cosine"}
 RATE = {"learning_rate": 3e-3}
@@ -84,12 +91,13 @@ def run(
     epochs: Annotated[int | None, typer.Option(help="Others than 24, or 10 of the reduced setting.")] = None,
     start: Annotated[int | None, typer.Option(help="Epochs of the autoencoder before, others than 4.")] = None,
     samples: Annotated[int | None, typer.Option(help="Importance samples, others than 500.")] = None,
+    dropout: Annotated[float | None, typer.Option(help="Others than 0.5, or 0.3 of the reduced setting.")] = None,
     seed: int = 0,
 ) -> list[Line]:
     """Every method that has no line yet."""
     results = Results(NAME, smoke=smoke)
     sizes = dict(REDUCED if reduced else WHOLE)
-    others = {"epochs": epochs, "start": start, "samples": samples}
+    others = {"epochs": epochs, "start": start, "samples": samples, "dropout": dropout}
     sizes |= {name: value for name, value in others.items() if value is not None}
     if smoke:
         with tempfile.TemporaryDirectory() as folder:

@@ -88,10 +88,11 @@ class Plan:
         optimizer = "" if self.optimizer == "adam" else f", {self.optimizer}"
         points = [index for index, phase in enumerate(self.phases) if not phase.sample_code]
         samples = [phase.samples for phase in self.phases]
+        others = [phase.likelihood for phase in self.phases]
         return (
             f"phases {phases}, {self.batching}, {numbers}, weight decay {self.weight_decay}, patience {self.patience}"
             f"{rowwise}{optimizer}{f', without draws in phases {points}' if points else ''}"
-            f"{f', samples {samples}' if max(samples) > 1 else ''}"
+            f"{f', samples {samples}' if max(samples) > 1 else ''}{f', likelihoods {others}' if any(others) else ''}"
         )
 
     def phase_of(self, epoch: int) -> Phase:

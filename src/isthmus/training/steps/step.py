@@ -97,7 +97,12 @@ class Stepper:
             group["lr"] = pace.rate
         with self.run.products(self.numbers * batch.size), self.placement.sharing(batch.inputs):
             step = self.model.step(
-                batch, generator=self.noise, samples=phase.samples, corrupt=phase.corrupt, sample_code=phase.sample_code
+                batch,
+                generator=self.noise,
+                samples=phase.samples,
+                corrupt=phase.corrupt,
+                sample_code=phase.sample_code,
+                likelihood=phase.likelihood,
             )
             loss = self.model.loss(step, progress=pace.progress, objective=phase.objective)
         if checked is not None:
