@@ -61,6 +61,7 @@ METHODS: Mapping[str, Mapping[str, Any]] = {
         **SAMPLED,
     },
     WITHOUT: {"tied": True, "optimizer": "adam", **SAMPLED},
+    f"{WITHOUT}, SGD": {"tied": True, **SAMPLED, "optimizer": "sgd", "learning_rate": 1.0, "decay": "halving"},
 }
 LSTM = {"form": "lstm", "pooling": "last", "code": 32, "encoder_dropout": 0.0, "tokens": 1024, "decay": "cosine"}
 RATE = {"learning_rate": 3e-3}
@@ -127,7 +128,7 @@ def table(lines: Sequence[Line]) -> list[str]:
 def settings_of(method: str, sizes: Mapping[str, Any]) -> dict[str, Any]:
     """Keywords of ``sequence_vae``, or of ``language_model``."""
     settings = {**LSTM, **RATE, **METHODS[method], **{name: sizes[name] for name in ("hidden", "dropout", "epochs")}}
-    if method == WITHOUT:
+    if method.startswith(WITHOUT):
         return {name: value for name, value in settings.items() if name not in OF_CODES}
     return settings | ({"pretraining": sizes["start"]} if method.startswith("autoencoder") else {})
 
@@ -143,7 +144,7 @@ def measured(
     generator = run.generator()
     recipe = (
         language_model(adapter.signal, settings, generator=generator)
-        if method == WITHOUT
+        if method.startswith(WITHOUT)
         else sequence_vae(adapter.signal, generator=generator, **settings)
     )
     rows = adapter.prepare(train)
@@ -155,7 +156,7 @@ def measured(
     tokens = int(source.lengths.sum())
     numbers = (
         _language(model, source)
-        if method == WITHOUT
+        if method.startswith(WITHOUT)
         else _coded(model, (rows, watch.source, source), sizes["samples"], seed)
     )
     per_word = {
