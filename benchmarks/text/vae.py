@@ -46,9 +46,11 @@ from isthmus_text.validation import HeldOutMonitor
 NAME = "text_vae"
 TITLE = "Remedies for posterior collapse, Penn Treebank"
 WITHOUT = "language model without a code"
-SAMPLED = {"negatives": 512, "exact": 1, "learning_rate": 4e-3}
-"""A softmax over 512 words until the last epoch of a language model: on 10,000 sentences, its validation loss is the
-same before that epoch and after it (119.52 and 119.51 nats)."""
+SAMPLED = {"negatives": 512, "exact": 0}
+"""A softmax over 512 words in training: on 10,000 sentences, the validation loss of a language model is the same before
+and after a last epoch with all words (119.52 and 119.51 nats)."""
+
+SGD = {"optimizer": "sgd", "learning_rate": 1.0, **SAMPLED}
 METHODS: Mapping[str, Mapping[str, Any]] = {
     "no cure": {"collapse": "none", "annealing": "linear"},
     "cyclical": {"collapse": "none", "annealing": "cyclical", "ramp": 0.5},
@@ -56,15 +58,9 @@ METHODS: Mapping[str, Mapping[str, Any]] = {
     "batch-norm 0.7": {"collapse": "batch-norm", "scale": 0.7},
     "autoencoder start, free bits": {"collapse": "free-bits", "free_bits": 0.25},
     "autoencoder start, free bits, tied": {"collapse": "free-bits", "free_bits": 0.25, "tied": True},
-    "autoencoder start, free bits, tied, sampled softmax": {
-        "collapse": "free-bits",
-        "free_bits": 0.25,
-        "tied": True,
-        **SAMPLED,
-        "exact": 0,
-    },
-    WITHOUT: {"tied": True, "optimizer": "adam", **SAMPLED},
-    f"{WITHOUT}, SGD": {"tied": True, **SAMPLED, "optimizer": "sgd", "learning_rate": 1.0, "decay": "halving"},
+    "autoencoder start, free bits, tied, SGD": {"collapse": "free-bits", "free_bits": 0.25, "tied": True, **SGD},
+    WITHOUT: {"tied": True, "optimizer": "adam", "learning_rate": 4e-3, **SAMPLED},
+    f"{WITHOUT}, SGD": {"tied": True, **SGD},
 }
 LSTM = {"form": "lstm", "pooling": "last", "code": 32, "encoder_dropout": 0.0, "tokens": 1024, "decay": "cosine"}
 RATE = {"learning_rate": 3e-3}
