@@ -55,7 +55,7 @@ def language_model(signal: Tokens, settings: Mapping[str, Any], *, generator: Ge
     )
     sampled = SampledCategorical(words, settings["negatives"])
     exact = settings["exact"]
-    phases = (Phase(settings["epochs"] - exact, likelihood=sampled), Phase(exact))
+    phases = [Phase(settings["epochs"] - exact, likelihood=sampled), *([Phase(exact)] if exact else [])]
     steps = {name: settings[name] for name in ("learning_rate", "decay", "optimizer")}
-    plan = Plan(phases, TokenBudget(settings["tokens"]), clip=5.0, **steps)
+    plan = Plan(tuple(phases), TokenBudget(settings["tokens"]), clip=5.0, **steps)
     return GradientRecipe(model, plan, sampled.learn)
