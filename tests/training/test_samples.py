@@ -11,7 +11,7 @@ from isthmus.metrics.codes import importance_weighted
 from isthmus.protocols import Phase
 from isthmus.training.batching import Shuffled
 from isthmus.training.plan import Plan
-from isthmus.training.run import Run
+from isthmus.training.run import Run, Validation
 from isthmus.training.trainer import train
 
 
@@ -50,6 +50,19 @@ def test_each_phase_draws_its_own_number_of_samples():
     model.step = watched
     train(model, Rows(draws(50)), plan(Phase(1), Phase(1, samples=4)), Run(device="cpu"))
     assert seen == [(1, 50, 1, 50), (4, 50, 4, 200)]
+
+
+def test_a_phase_may_replace_the_likelihood_in_training_alone():
+    model, calls = linear_gaussian(), []
+
+    def other(*parts, generator=None):
+        calls.append(generator is not None)
+        return model.likelihood(*parts, generator=generator)
+
+    phases = Phase(2, likelihood=other), Phase(1)
+    train(model, Rows(draws(50)), plan(*phases), Run(device="cpu"), Validation("nll", lambda model: 0.0))
+    assert calls == [True, True], "one batch in each of two epochs"
+    assert plan(*phases).described() != plan(Phase(2), Phase(1)).described()
 
 
 def test_importance_weighted_training_brings_a_wrong_posterior_home():

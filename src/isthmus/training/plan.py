@@ -88,7 +88,7 @@ class Plan:
         optimizer = "" if self.optimizer == "adam" else f", {self.optimizer}"
         points = [index for index, phase in enumerate(self.phases) if not phase.sample_code]
         samples = [phase.samples for phase in self.phases]
-        others = [phase.likelihood for phase in self.phases]
+        others = [_named(phase.likelihood) for phase in self.phases]
         return (
             f"phases {phases}, {self.batching}, {numbers}, weight decay {self.weight_decay}, patience {self.patience}"
             f"{rowwise}{optimizer}{f', without draws in phases {points}' if points else ''}"
@@ -102,3 +102,10 @@ class Plan:
                 return phase
             epoch -= phase.epochs
         raise SettingError(f"epoch {epoch} beyond the plan", expected=f"an epoch below {self.epochs}")
+
+
+def _named(part: object) -> str | None:
+    """A part in words that are the same in every process: the usual repr has an address in it."""
+    if part is None or type(part).__repr__ is not object.__repr__:
+        return None if part is None else repr(part)
+    return type(part).__name__
