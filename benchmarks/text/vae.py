@@ -59,6 +59,13 @@ METHODS: Mapping[str, Mapping[str, Any]] = {
     "autoencoder start, free bits": {"collapse": "free-bits", "free_bits": 0.25},
     "autoencoder start, free bits, tied": {"collapse": "free-bits", "free_bits": 0.25, "tied": True},
     "autoencoder start, free bits, tied, SGD": {"collapse": "free-bits", "free_bits": 0.25, "tied": True, **SGD},
+    "autoencoder start, free bits, tied, SGD for the decoder": {
+        "collapse": "free-bits",
+        "free_bits": 0.25,
+        "tied": True,
+        **SGD,
+        "optimizer": "mixed",
+    },
     WITHOUT: {"tied": True, "optimizer": "adam", "learning_rate": 4e-3, **SAMPLED},
     f"{WITHOUT}, SGD": {"tied": True, **SGD},
 }

@@ -146,10 +146,11 @@ def sequence_vae(
         exact: number of the last ``epochs`` that take all words in spite of ``negatives``.
         epochs: passes over the rows.
         tokens: tokens per batch, including padding.
-        optimizer: ``adam``, or ``sgd``, stochastic gradient descent without momentum.
+        optimizer: ``adam``; ``sgd``, stochastic gradient descent without momentum; or ``mixed``, which is ``sgd`` for
+            the decoder and Adam, with 0.003 times the learning rate, for the encoder.
         learning_rate: initial step size; None is 0.001, and 0.003 for the LSTM, whose decoder needs larger steps
             although its codes hold more information with smaller ones (``python -m benchmarks text_vae``); with ``sgd``
-            it is 1.
+            and ``mixed`` it is 1.
         decay: how the learning rate changes: ``constant``; ``cosine``, which lowers it to 0; or ``halving``, which
             halves it after every epoch whose validation score is not the best so far.
         weight_decay: weight of an L2 penalty on the weight matrices, added to the gradient.
@@ -196,7 +197,7 @@ def sequence_vae(
     phases = _phases(network, generator, pretraining, aggressive, inner, epochs, hooks)
     sampled = None if negatives is None else SampledCategorical(signal.vocabulary, negatives)
     phases = phases if sampled is None else _sampled(phases, sampled, exact)
-    usual = SGD_RATE if optimizer == "sgd" else RATES[form]
+    usual = RATES[form] if optimizer == "adam" else SGD_RATE
     rate = usual if learning_rate is None else learning_rate
     plan = Plan(
         phases,

@@ -10,7 +10,7 @@ from isthmus.reprs import brief
 from isthmus.training.batching import Batching, Shuffled
 
 DECAYS = ("constant", "cosine", "halving")
-OPTIMIZERS = ("adam", "sgd")
+OPTIMIZERS = ("adam", "sgd", "mixed")
 
 
 @brief
@@ -30,7 +30,8 @@ class Plan:
         clip: maximum L2 norm of the whole gradient; None for no limit.
         patience: epochs without a better validation score before training stops; None trains to the end.
         rowwise: whether sparse gradients only update their rows (``sparse_adam.RowwiseAdam``).
-        optimizer: ``adam`` (Kingma & Ba 2015), or ``sgd``, stochastic gradient descent without momentum.
+        optimizer: ``adam`` (Kingma & Ba 2015); ``sgd``, stochastic gradient descent without momentum; or ``mixed``, the
+            latter for decoder and readout, and for the other parts Adam with 0.003 times the learning rate.
         capturable: whether a step does the same tensor operations for every batch: it never synchronises with the
             device, keeps no state in Python (counters, switches), draws only from the trainer's generator, and its
             schedules accept the progress as a tensor. Such steps may be captured in a CUDA graph; if a step does not

@@ -18,6 +18,7 @@ from isthmus.protocols import Phase
 from isthmus.training.plan import Plan
 from isthmus.training.run import Run
 from isthmus.training.steps.fused_adam import FusedAdam
+from isthmus.training.steps.mixed import Mixed
 from isthmus.training.steps.sparse_adam import RowwiseAdam
 
 
@@ -123,7 +124,23 @@ def optimizer_of(model: nn.Module, plan: Plan) -> torch.optim.Optimizer:
     """The plan's optimiser for all trainable parameters of the model, which are updated by one fused operation."""
     if plan.optimizer == "sgd":
         return torch.optim.SGD(_groups(model, plan), lr=plan.learning_rate, fused=True)
+    if plan.optimizer == "mixed":
+        return _mixed(model, plan)
     return adam(model, plan)
+
+
+def _mixed(model: nn.Module, plan: Plan) -> torch.optim.Optimizer:
+    """Stochastic gradient descent for decoder and readout, Adam for the other parts."""
+    decoding = {
+        id(p) for part in (model.decoder, model.readout) if isinstance(part, nn.Module) for p in part.parameters()
+    }
+    groups = [
+        {**group, "params": params, "adam": by_adam}
+        for group in _groups(model, plan)
+        for by_adam in (True, False)
+        if (params := [p for p in group["params"] if (id(p) in decoding) is not by_adam])
+    ]
+    return Mixed(groups, lr=plan.learning_rate, betas=plan.betas)
 
 
 def adam(model: nn.Module, plan: Plan) -> torch.optim.Optimizer:
