@@ -1,4 +1,4 @@
-"""Stochastic gradient descent, and a learning rate that is halved when the validation score stalls."""
+"""Stochastic gradient descent, alone and beside Adam; and learning rates that are halved when the score stalls."""
 
 import numpy as np
 import pytest
@@ -14,6 +14,7 @@ from isthmus.sources import BagSource
 from isthmus.training.batching import Shuffled
 from isthmus.training.plan import Plan
 from isthmus.training.run import Run, Validation
+from isthmus.training.steps.mixed import ADAM_RATE
 from isthmus.training.trainer import train
 
 WIDTH = 25
@@ -52,6 +53,23 @@ def test_a_step_is_the_rate_times_the_gradient(weight_decay):
         torch.testing.assert_close(p.detach(), before[name] - 0.5 * (slopes[name] + decay))
 
 
+def test_mixed_the_decoder_descends_and_the_others_take_steps_of_adam():
+    """Adam's first step is its learning rate times the sign of the gradient."""
+    made, slopes = model(), {}
+
+    def note(model):
+        slopes.update({id(p): p.grad.clone() for p in model.parameters()})
+
+    before = {id(p): p.detach().clone() for p in made.parameters()}
+    train(made, source(), plan(1, (Hook("step", note),), optimizer="mixed"), Run(**CPU))
+    decoding = {id(p) for p in made.parameters_of("decoder", "readout")}
+    assert 0 < len(decoding) < len(before)
+    for p in made.parameters():
+        slope = slopes[id(p)]
+        step = 0.5 * slope if id(p) in decoding else 0.5 * ADAM_RATE * slope / (slope.abs() + 1e-8)
+        torch.testing.assert_close(p.detach(), before[id(p)] - step)
+
+
 def test_every_epoch_that_is_not_the_best_halves_the_rate():
     scores = [1, 3, 2, 3, float("nan"), 4, 0, 5]
     history = train(model(), source(), plan(8, decay="halving"), Run(**CPU), scored(scores))
@@ -65,9 +83,9 @@ def test_without_validation_nothing_is_halved():
     assert {record["learning_rate"] for record in history.records} == {0.5}
 
 
-@pytest.mark.parametrize("stop_after", [2, 4])
-def test_a_resumed_training_goes_on_at_its_rate(tmp_path, stop_after):
-    scores, halving = [2, 1, 0, 3, 1, 4], plan(6, decay="halving")
+@pytest.mark.parametrize("optimizer", ["sgd", "mixed"])
+def test_a_resumed_training_goes_on_at_its_rate(tmp_path, optimizer):
+    scores, halving, stop_after = [2, 1, 0, 3, 1, 4], plan(6, decay="halving", optimizer=optimizer), 4
     whole, parts = model(), model()
     expected = train(whole, source(), halving, Run(**CPU), scored(scores))
     checkpoints = {"checkpoints": tmp_path, "every": 1}
@@ -81,7 +99,7 @@ def test_a_resumed_training_goes_on_at_its_rate(tmp_path, stop_after):
 
 
 def test_what_is_no_plan():
-    with pytest.raises(SettingError, match="'adam' or 'sgd'"):
+    with pytest.raises(SettingError, match="'adam' or 'sgd' or 'mixed'"):
         plan(1, optimizer="lbfgs")
     with pytest.raises(SettingError, match="row-wise"):
         plan(1, rowwise=True)
