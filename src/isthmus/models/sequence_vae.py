@@ -43,6 +43,7 @@ from isthmus.training.plan import Plan
 SEEDS = 1 << 62
 RATES = {"transformer": 1e-3, "lstm": 3e-3, "superposed": 2e-3}
 """Default learning rates of Adam."""
+BETAS = (0.9, 0.999)
 SGD_RATE = 1.0
 """Default learning rate of SGD (Li et al. 2019, and their code)."""
 SHARED = 4
@@ -199,16 +200,7 @@ def sequence_vae(
     phases = phases if sampled is None else _sampled(phases, sampled, exact)
     usual = RATES[form] if optimizer == "adam" else SGD_RATE
     rate = usual if learning_rate is None else learning_rate
-    plan = Plan(
-        phases,
-        TokenBudget(tokens),
-        rate,
-        decay,
-        weight_decay=weight_decay,
-        clip=clip,
-        patience=patience,
-        optimizer=optimizer,
-    )
+    plan = Plan(phases, TokenBudget(tokens), rate, decay, BETAS, weight_decay, clip, patience, optimizer=optimizer)
     after = partial(calibrate, model, batching=plan.batching) if variational and collapse == "batch-norm" else None
     return GradientRecipe(model, plan, None if sampled is None else sampled.learn, after_training=after)
 
