@@ -1,7 +1,7 @@
 """Which remedy for posterior collapse models the Penn Treebank best? Sizes are those of Li et al. (EMNLP 2019).
 
-With ``--directory`` for checkpoints a run goes on where it was interrupted: 90 minutes a method, half of it by a softmax
-over few words, or 3 with ``--reduced``, which takes fewer sentences and a narrower network.
+With ``--directory`` for checkpoints a run goes on where it was interrupted: 90 minutes a method, half of it with a
+softmax over few words, or 3 with ``--reduced``, which takes fewer sentences and a narrower network.
 
 An LSTM of 256 with embeddings of 256, every type of the training file, a code of 32; 42,068, 3,370 and 3,761 sentences.
 The best epoch is chosen by the evidence lower bound on the validation sentences. Of the test sentences: the
