@@ -171,10 +171,13 @@ def _read_back(known: Sequence[Line]) -> list[str]:
     if not known:
         return []
     splits = list(dict.fromkeys(line["split"] for line in known))
-    counts = {line["split"]: line["texts"] for line in known}
+    # Lines before the Web Treebank was read up to 15 words do not say so.
+    counts = {line["split"]: f"{line['texts']:,} of at most {line.get('longest_words', 20)} words" for line in known}
+    trained = known[-1]["training_texts"]
     told = (
-        "Held-out sentences of at most 20 words, written from their all-MiniLM-L6-v2 vectors (which stay as they are): "
-        f"BLEU (whitespace tokens) and share of exact matches. Decoder trained on {known[0]['training_texts']:,} texts "
+        "Held-out sentences, written from their all-MiniLM-L6-v2 vectors (which stay as they are): BLEU (whitespace "
+        "tokens), share of exact matches, and mean cosine of the written text's vector and the given one. Decoder "
+        f"trained on {sum(trained.values()) if isinstance(trained, dict) else trained:,} texts "
         f"in {known[-1]['training_seconds'] / 3600:.1f} h on one core."
     )
     found = {(line["way"], line["split"]): line for line in known}
@@ -182,10 +185,11 @@ def _read_back(known: Sequence[Line]) -> list[str]:
     for way in dict.fromkeys(line["way"] for line in known):
         mine = [found.get((way, split)) for split in splits]
         cells = [
-            "not run" if line is None else f"{line['bleu']:.1f}, {line['exact']:.1%}" + mark(line) for line in mine
+            "not run" if line is None else f"{line['bleu']:.1f}, {line['exact']:.1%}, {line['cosine']:.2f}" + mark(line)
+            for line in mine
         ]
         rows.append([way, *cells])
-    return [told, "", *markdown(["way", *(f"{split} ({counts[split]:,})" for split in splits)], rows)]
+    return [told, "", *markdown(["way", *(f"{split} ({counts[split]})" for split in splits)], rows)]
 
 
 def _adapted(known: Sequence[Line]) -> list[str]:
