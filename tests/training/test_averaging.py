@@ -111,3 +111,5 @@ def test_a_share_that_makes_no_sense_is_refused() -> None:
     for wrong in (-0.1, float("inf"), float("nan")):
         with pytest.raises(SettingError, match="average"):
             Plan((Phase(1),), average=wrong)
+    with pytest.raises(SettingError, match="with sgd"):
+        Plan((Phase(1),), average=1.0, optimizer="sgd")

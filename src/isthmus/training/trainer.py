@@ -29,7 +29,7 @@ from isthmus.training.process import denormals_as_zero, keep_freed_memory
 from isthmus.training.run import Run, Validation
 from isthmus.training.steps.averaging import WeightAverage
 from isthmus.training.steps.graphs import Prepared, graphed
-from isthmus.training.steps.step import Pace, Stepper, Terms, adam
+from isthmus.training.steps.step import Pace, Stepper, Terms, optimizer_of
 
 logger = logging.getLogger(__name__)
 
@@ -123,7 +123,7 @@ class _Training:
         self.lengths = source.lengths.cpu()
         self.plan, self.run, self.validation, self.store = plan, run, validation, store
         self.order, self.noise = run.generator("cpu", 1), run.generator(self.device, 2)
-        self.optimizer = adam(model, plan)
+        self.optimizer = optimizer_of(model, plan)
         self.state = TrainingState(
             f"{plan.described()}, {len(source)} rows, seed {run.seed}",
             model,
@@ -306,6 +306,8 @@ class _Training:
         return self.seen / (self.plan.epochs * len(self.source))
 
     def _rate(self) -> float:
+        if self.plan.decay == "halving":
+            return self.plan.learning_rate * 0.5**self.history.stalled
         if self.plan.decay == "constant":
             return self.plan.learning_rate
         return self.plan.learning_rate * 0.5 * (1 + math.cos(math.pi * self._progress()))
