@@ -73,6 +73,13 @@ def test_shared_weights_are_differentiated_as_usual() -> None:
     assert plain_steps(model, recipe.plan) is None
 
 
+def test_frozen_weights_are_differentiated_as_usual() -> None:
+    recipe = made(vanilla, Vector(6))
+    model: Any = recipe.model
+    model.readout.weight.requires_grad_(False)
+    assert plain_steps(model, recipe.plan) is None
+
+
 def test_gradient_of_the_gaussian() -> None:
     g = torch.Generator().manual_seed(0)
     logits, values = torch.randn(4, 3, generator=g, requires_grad=True), torch.randn(4, 3, generator=g)

@@ -74,6 +74,8 @@ def plain_steps(model: Autoencoder, plan: Plan) -> PlainSteps | None:
         return None
     parts = (model.encoder, model.bottleneck, model.decoder, model.readout)
     chain = chain_of([affine_layers(part) for part in parts])
-    if chain is None or chain.parameters != {id(parameter) for parameter in model.parameters()}:
+    # Gradients are written to all parameters of the chain.
+    wanted = {id(parameter) for parameter in model.parameters() if parameter.requires_grad}
+    if chain is None or chain.parameters != wanted:
         return None
     return PlainSteps(model, chain, likelihood, torch.zeros(()))
