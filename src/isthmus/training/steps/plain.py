@@ -70,7 +70,8 @@ def plain_steps(model: Autoencoder, plan: Plan) -> PlainSteps | None:
         plan: the plan that trains it.
     """
     likelihood = sloped(model.likelihood)
-    if not plan.plain or likelihood is None or any(phase.trainable for phase in plan.phases):
+    special = any(phase.trainable or phase.objective or phase.likelihood for phase in plan.phases)
+    if not plan.plain or likelihood is None or special:
         return None
     parts = (model.encoder, model.bottleneck, model.decoder, model.readout)
     chain = chain_of([affine_layers(part) for part in parts])
