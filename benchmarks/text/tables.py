@@ -51,19 +51,32 @@ def collapse(lines: Sequence[Line]) -> list[str]:
 def _collapse(found: Sequence[Line]) -> list[str]:
     sizes, tested = found[0]["sizes"], found[0]["test_sentences"]
     told = (
-        f"{sizes['sentences']:,} sentences, an LSTM of {sizes['hidden']}, a code of 32, "
-        f"{sizes['epochs']} epochs, one seed; {tested:,} test sentences, {sizes['samples']} importance samples, mutual "
-        f"information at most {math.log(tested):.2f} nats. Lower is better in the first two columns."
+        f"{sizes['sentences']:,} sentences, an LSTM of {sizes['hidden']}, a code of 32, one seed; {tested:,} test "
+        f"sentences, mutual information at most {math.log(tested):.2f} nats. Lower is better in the first two columns."
     )
-    rows = [
-        (
-            line["method"] + mark(line), f"{line['weighted_nll']:.2f}", f"{line['perplexity']:.1f}",
-            f"{line['rate']:.2f}", f"{line['mutual_information']:.2f}", line["active"],
-        )
-        for line in found
-    ]  # fmt: skip
-    head = ["method", "IW-NLL, nats per sentence", "perplexity of a word", "rate", "mutual information", "active units"]
-    return [told, "", *markdown(head, [*(PUBLISHED if tested == PUBLISHED_FOR else ()), *rows])]
+    rows = [row for line in found for row in _remedy(line)]
+    head = ["method", "IW-NLL, nats per sentence", "perplexity of a word", "rate", "mutual information", "active units",
+            "epochs", "importance samples"]  # fmt: skip
+    published = [(*row, "", "") for row in PUBLISHED] if tested == PUBLISHED_FOR else []
+    return [told, "", *markdown(head, [*published, *rows])]
+
+
+def _remedy(line: Line) -> list[tuple[object, ...]]:
+    """The row of a method, and that of the same model with a prior that was fitted afterwards."""
+    sizes, settings = line["sizes"], line["settings"]
+    epochs = f"{settings['pretraining']} + {settings['epochs']}" if "pretraining" in settings else settings["epochs"]
+    if "nll" not in line:
+        return [(line["method"] + mark(line), *_nats(line, ""), "", "", "", epochs, "")]
+    code = (f"{line['rate']:.2f}", f"{line['mutual_information']:.2f}", line["active"], epochs, sizes["samples"])
+    rows: list[tuple[object, ...]] = [(line["method"] + mark(line), *_nats(line, ""), *code)]
+    if "weighted_nll_fitted_prior" in line:
+        name = f"the same, the prior a mixture of {line['components']} fitted to the training codes"
+        rows.append((name + mark(line), *_nats(line, "_fitted_prior"), "", *code[1:]))
+    return rows
+
+
+def _nats(line: Line, prior: str) -> tuple[str, str]:
+    return f"{line[f'weighted_nll{prior}']:.2f}", f"{line[f'perplexity{prior}']:.1f}"
 
 
 def sentences(lines: Sequence[Line]) -> list[str]:

@@ -22,8 +22,8 @@ DENSE_BYTES = 20
 DENSE_SECONDS = 4e-11
 """Seconds on one core per cubed number of items (measured)."""
 
-ADAM_BYTES = 16
-"""Bytes per weight: the weight, its gradient and two moments."""
+ADAM_BYTES = 20
+"""Bytes per weight: the weight, its gradient, two moments and an average."""
 
 
 USER_POWER = 0.5

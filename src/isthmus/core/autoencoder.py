@@ -109,6 +109,11 @@ class Autoencoder(nn.Module):
         scaled: Tensors = self.scaling(inputs) if self.scaling is not None else inputs
         return scaled
 
+    def entering(self, batch: Batch, generator: Generator | None) -> Tensors:
+        """What the encoder reads in training: scaled inputs, corrupted if there is a generator."""
+        inputs = self.scaled(batch.inputs)
+        return inputs if self.corruption is None or generator is None else self.corruption(inputs, generator)
+
     def encode(self, inputs: Tensors, *, generator: Generator | None = None, samples: int = 1) -> Code:
         """Codes of clean inputs: scaled, never corrupted.
 
@@ -135,6 +140,7 @@ class Autoencoder(nn.Module):
         samples: int = 1,
         corrupt: bool = True,
         sample_code: bool = True,
+        likelihood: Likelihood | None = None,
     ) -> Step:
         """One forward pass. With a generator the inputs are corrupted and the code is sampled; without one, neither.
 
@@ -144,20 +150,19 @@ class Autoencoder(nn.Module):
             samples: number of code samples per row; more than one for importance weighting.
             corrupt: False leaves the inputs clean even with a generator.
             sample_code: False decodes the point even with a generator.
+            likelihood: replaces that of the model.
 
         Returns:
             The inputs of objectives and penalties; ``log_likelihood`` is [batch, samples], nats per record, higher is
             better. If several processes share the batch, ``decoded`` only has the rows of this one.
         """
-        inputs = self.scaled(batch.inputs)
-        if self.corruption is not None and corrupt and generator is not None:
-            inputs = self.corruption(inputs, generator)
+        inputs = self.entering(batch, generator if corrupt else None)
         code = self._code(inputs, generator if sample_code else None, samples)
         share = share_of(inputs)
         given = share.given(Batch(batch.rows, inputs, batch.targets)).repeat(samples)
         with computing(share):
             decoded = self.decoder(share.samples(code.sample, samples), given)
-            of_own = self.likelihood(self.readout, decoded, given.targets, generator=generator)
+            of_own = (likelihood or self.likelihood)(self.readout, decoded, given.targets, generator=generator)
         log_likelihood = share.joined(of_own.view(-1, samples))
         return Step(self, batch, code, decoded, log_likelihood, samples, generator)
 
