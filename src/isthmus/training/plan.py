@@ -40,6 +40,9 @@ class Plan:
             device, keeps no state in Python (counters, switches), draws only from the trainer's generator, and its
             schedules accept the progress as a tensor. Such steps may be captured in a CUDA graph; if a step does not
             meet these conditions, its replay is wrong.
+        plain: whether the loss is the mean of −log p of the decoded point alone: nothing is drawn but the corruption of
+            the inputs, and there is no rate and no penalty. Such steps may be computed without automatic
+            differentiation (``isthmus.training.steps.plain``).
     """
 
     phases: tuple[Phase, ...]
@@ -53,6 +56,7 @@ class Plan:
     rowwise: bool = False
     optimizer: str = "adam"
     capturable: bool = False
+    plain: bool = False
     average: float | None = None
 
     def __post_init__(self) -> None:
