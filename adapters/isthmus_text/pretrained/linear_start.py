@@ -34,8 +34,8 @@ def start_linear(decoder: MemoryDecoder, readout: LinearReadout, source: Source)
         log f_v + s (E[y_v | z] − p_v) / √p_v
 
     where f_v is the frequency of the token, and s minimises the cross-entropy of some texts. Its matrix is cut to the
-    width of the decoder by singular values. This takes seconds, and a decoder need not learn from nothing which words its
-    vector stands for.
+    width of the decoder by singular values. This takes seconds, and a decoder need not learn from nothing which words
+    its vector stands for.
 
     Args:
         decoder: changed in place.
