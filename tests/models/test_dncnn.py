@@ -12,9 +12,10 @@ from signals import GridSource, seeded
 from isthmus.batch import Bags, Batch, Grid, Values
 from isthmus.bundle.tensors import state_of
 from isthmus.errors import InputError, SettingError
-from isthmus.models.dncnn import IdentityReadout, ResidualDecoder, UniformNoiseLevel, residual_denoiser, restored
+from isthmus.models.dncnn import UniformNoiseLevel, residual_denoiser
 from isthmus.models.kinds import vanilla
 from isthmus.models.recipes.rebuild import rebuild
+from isthmus.models.restoring import IdentityReadout, ResidualDecoder, restored
 from isthmus.training.run import Run
 
 SMALL = {"filters": 8, "depth": 4, "epochs": 10, "batch_size": 16, "learning_rate": 5e-3, "low": 0.2, "high": 0.2}

@@ -21,6 +21,7 @@ from isthmus.models.sequence_linear import SequenceLinearRecipe, sequence_linear
 from isthmus.models.sequence_recommender import sequence_recommender
 from isthmus.models.sequence_vae import sequence_vae
 from isthmus.models.sparse_linear import ColumnwiseRecipe, sparse_linear
+from isthmus.models.unet_denoiser import unet_denoiser
 
 __all__ = [
     "Backbone",
@@ -58,6 +59,7 @@ __all__ = [
     "sequence_vae",
     "sparse",
     "sparse_linear",
+    "unet_denoiser",
     "vanilla",
     "variational",
 ]

@@ -9,17 +9,20 @@ from isthmus.protocols import Phase
 from isthmus.reprs import brief
 from isthmus.training.batching import Batching, Shuffled
 
+OPTIMIZERS = ("adam", "muon")
+
 
 @brief
 @dataclass(frozen=True)
 class Plan:
-    """Phases and the optimiser, which is Adam (Kingma & Ba 2015).
+    """Phases and the optimiser, which is Adam (Kingma & Ba 2015) or Muon (Jordan et al. 2024).
 
     Attributes:
         phases: in order; their epochs add up.
         batching: how an epoch is split into batches.
         learning_rate: initial learning rate.
         decay: ``constant``, or ``cosine``: from the learning rate to 0 over the whole plan (Loshchilov & Hutter 2017).
+        optimizer: ``adam``, or ``muon``, which makes the updates of large matrices orthogonal (``steps.muon``).
         betas: decay rates of Adam.
         weight_decay: an L2 penalty: weight_decay · W is added to the gradient of matrices, but not of biases.
         clip: maximum L2 norm of the whole gradient; None for no limit.
@@ -35,6 +38,7 @@ class Plan:
     batching: Batching = field(default_factory=Shuffled)
     learning_rate: float = 1e-3
     decay: str = "constant"
+    optimizer: str = "adam"
     betas: tuple[float, float] = (0.9, 0.999)
     weight_decay: float = 0.0
     clip: float | None = None
@@ -63,6 +67,10 @@ class Plan:
             )
         if self.decay not in ("constant", "cosine"):
             raise SettingError(f"decay {self.decay!r}", expected="'constant' or 'cosine'")
+        if self.optimizer not in OPTIMIZERS:
+            raise SettingError(f"optimizer {self.optimizer!r}", expected=" or ".join(map(repr, OPTIMIZERS)))
+        if self.optimizer != "adam" and (self.rowwise or self.capturable):
+            raise SettingError(f"optimizer {self.optimizer!r} of a row-wise or capturable plan", expected="'adam'")
 
     @property
     def epochs(self) -> int:
@@ -74,6 +82,7 @@ class Plan:
         phases = [(phase.name, phase.epochs, phase.trainable, phase.corrupt) for phase in self.phases]
         numbers = f"learning rate {self.learning_rate} {self.decay}, betas {self.betas}, clip {self.clip}"
         rowwise = ", row-wise" if self.rowwise else ""
+        rowwise += f", {self.optimizer}" if self.optimizer != "adam" else ""
         points = [index for index, phase in enumerate(self.phases) if not phase.sample_code]
         samples = [phase.samples for phase in self.phases]
         return (

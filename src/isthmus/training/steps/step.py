@@ -18,6 +18,7 @@ from isthmus.protocols import Phase
 from isthmus.training.plan import Plan
 from isthmus.training.run import Run
 from isthmus.training.steps.fused_adam import FusedAdam
+from isthmus.training.steps.muon import Muon
 from isthmus.training.steps.sparse_adam import RowwiseAdam
 
 
@@ -127,4 +128,6 @@ def adam(model: nn.Module, plan: Plan) -> torch.optim.Optimizer:
     ]
     if plan.rowwise:
         return RowwiseAdam(groups, lr=plan.learning_rate, betas=plan.betas)
+    if plan.optimizer == "muon":
+        return Muon(groups, lr=plan.learning_rate, betas=plan.betas)
     return FusedAdam(groups, lr=plan.learning_rate, betas=plan.betas)
