@@ -82,7 +82,7 @@ def test_the_level_is_estimated_where_it_is_not_told() -> None:
     )
     found = estimated_level(flat)
     torch.testing.assert_close(found, torch.tensor([0.05, 0.1, 0.2]), rtol=0.1, atol=0)
-    assert estimated_level(torch.rand(2, 1, 1, 9)).tolist() == [0, 0]
+    assert estimated_level(torch.rand(2, 1, 2, 9)).tolist() == [0, 0]
     model = unet_denoiser(Grid(1, 8, 8), generator=seeded(), **SIZES).model.eval()
     one = flat[1:2]
     torch.testing.assert_close(restored(model, one), restored(model, one, level=float(found[1])))

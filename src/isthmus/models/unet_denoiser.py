@@ -29,6 +29,10 @@ SHRINK = 2
 NORMAL_MEDIAN = 0.6745
 """Median of the absolute value of a standard normal variable."""
 
+FILTER = ((1, -2, 1), (-2, 4, -2), (1, -2, 1))
+FILTERED = 6
+"""Standard deviation of what the filter makes of noise of 1."""
+
 
 def unet_denoiser(
     signal: Grid,
@@ -232,18 +236,17 @@ def with_level(
 
 
 def estimated_level(images: Float[Tensor, "batch channels height width"]) -> Float[Tensor, " batch"]:
-    """The standard deviation of the noise of each image: the median of the absolute diagonal differences, divided by
-    what it is for noise of 1 (Donoho & Johnstone, "Ideal spatial adaptation by wavelet shrinkage", 1994).
+    """The standard deviation of the noise of each image: what a filter leaves that takes away constant, linear and
+    bilinear grey (Immerkær, "Fast noise variance estimation", CVIU 1996), by its median, which edges hardly change.
 
-    Fine texture counts as noise. Images of a single row or column give 0.
+    Fine texture counts as noise: on photographs of 180 x 180 pixels it is 16 on average for σ = 15. Images of fewer
+    than 3 rows or columns give 0.
     """
-    height, width = (side // 2 * 2 for side in images.shape[2:])
-    if not height or not width:
+    if min(images.shape[2:]) < len(FILTER):
         return images.new_zeros(len(images))
-    even = images[:, :, :height, :width]
-    rows = even[:, :, ::2] - even[:, :, 1::2]
-    details = (rows[..., ::2] - rows[..., 1::2]) / 2
-    median: Tensor = details.abs().flatten(1).median(1).values / NORMAL_MEDIAN
+    weights = images.new_tensor(FILTER)[None, None] / FILTERED
+    found = nn.functional.conv2d(images.flatten(0, 1)[:, None], weights)
+    median: Tensor = found.abs().view(len(images), -1).median(1).values / NORMAL_MEDIAN
     return median
 
 
