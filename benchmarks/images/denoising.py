@@ -5,9 +5,10 @@ One network for all levels, which goes on where it ended when it is started agai
 (``--estimated``), and with the mean of eight answers for the image turned and mirrored (``--eightfold``);
 ``residual-denoiser`` is never told. The plan has ``--epochs`` epochs of ``--crops`` crops (turned and mirrored, drawn
 once, seed 0), the learning rate falls to 0 over all of them; whatever is reached within ``--minutes`` is measured, so
-that early lines have a rate that has not fallen yet. Products are bf16 in training where the processor multiplies it,
+that early lines have a rate that has not fallen yet. Training multiplies in bf16 where the processor does,
 and fp32 in the measurement. ``--validate`` leaves 20 images of Train400 out and asks those, which settings were chosen
-by. ``--bundle`` writes the network in half precision, as the package ships it.
+by. ``--half`` writes the network in half precision, as the package ships it. ``torchrun -m benchmarks denoising`` splits
+each batch over several processes; a line says how many, and the hours of each on its processor in the last call.
 
 Protocol of the test: noise N(0, σ²) on the scale 0 to 255 from ``numpy.random.default_rng([seed, σ, n])`` for the n-th
 image in the order of names, neither clipped nor rounded; results are clipped to 0 to 255 and rounded to bytes, as the
@@ -20,7 +21,9 @@ repository SaoYan/DnCNN-PyTorch): DnCNN-S is a network for each level, DnCNN-B o
 from __future__ import annotations
 
 import logging
+import os
 import tempfile
+import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
@@ -41,6 +44,7 @@ from isthmus import bundle
 from isthmus.batch import Grid
 from isthmus.cli.options import parsed_settings
 from isthmus.core.autoencoder import Autoencoder
+from isthmus.distributed import joined, leads, several
 from isthmus.fitted import FitRequest, FittedAutoencoder, training_facts
 from isthmus.models.restoring import restored
 from isthmus.training.history import History
@@ -131,11 +135,19 @@ def run(
     results = Results(NAME, smoke=smoke, validation=validate)
     with tempfile.TemporaryDirectory() if smoke else nullcontext(directory) as folder:
         checkpoints = {"checkpoints": Path(folder), "every": 1, "resume": True, "time_limit": 60 * minutes}
-        how = Run(seed=seed, progress=Said("crops"), **checkpoints)
+        how = Run(seed=seed, progress=Said("crops"), shard="batches" if several() else None, **checkpoints)
         fitted, history = trained(task, how)
+    spent = {
+        "hours": round(history.seconds / 3600, 4), "threads": torch.get_num_threads(),
+        "processes": int(os.environ.get("WORLD_SIZE", "1")) if several() else 1,
+        "cpu_hours_of_each": round(time.process_time() / 3600, 4),
+    }  # fmt: skip
+    if not leads(how):
+        return []
     if half is not None:
         in_half(fitted, half)
-    return _measured(results, task, fitted, history, seed, [*ways, *(["eightfold"] if eightfold else [])])
+    ways += ["eightfold"] if eightfold else []
+    return _measured(results, task, fitted, len(history.records), seed, ways, spent)
 
 
 def table(lines: Sequence[Line]) -> list[str]:
@@ -147,12 +159,13 @@ def trained(task: Task, run: Run) -> tuple[FittedAutoencoder[ImageAdapter], Hist
     """Train, or go on, until the plan or the time ends."""
     spec = FitRequest("images", task.model, task.settings).resolve()
     adapter = ImageAdapter(Grid(1, task.size, task.size))
-    recipe, model = spec.build(adapter.signal, run)
     known = torch.from_numpy(task.pixels()[0])
     source = Crops.drawn(list(known), task.size, task.crops, generator=torch.Generator().manual_seed(0))
     logger.info("%d crops of %d images, %.1f pixels seen for each of theirs", task.crops, len(known),
                 task.crops * task.size**2 / known.numel())  # fmt: skip
-    history = recipe.fit(source, run)
+    with joined(run) as others:
+        recipe, model = spec.build(adapter.signal, others.run)
+        history = recipe.fit(source, others.run)
     facts = training_facts("images", len(known), 0, run, history, skipped=[])
     return FittedAutoencoder(adapter, model.cpu().eval(), spec.name, spec.settings, facts), history
 
@@ -167,15 +180,15 @@ def _measured(
     results: Results,
     task: Task,
     fitted: FittedAutoencoder[ImageAdapter],
-    history: History,
+    epochs: int,
     seed: int,
     ways: Sequence[str],
+    spent: Line,
 ) -> list[Line]:
     about = {
         "model": task.model, "settings": {**fitted.settings}, "crops": task.crops, "seed": seed, "tiny": results.smoke,
-        "epochs_done": len(history.records), "crop_size": task.size,
+        "epochs_done": epochs, "crop_size": task.size,
     }  # fmt: skip
-    spent = {"hours": round(history.seconds / 3600, 4), "threads": torch.get_num_threads()}
     sets = task.pixels()[1]
     for way in ways:
         for sigma in PUBLISHED:

@@ -10,6 +10,8 @@ import torch
 from torch import Tensor
 from torch.optim.adam import adam
 
+from isthmus.machine.hardware import multiplies_bf16
+
 SMALLEST = 16
 """Rows and columns from which a matrix is made orthogonal; smaller ones are updated by Adam."""
 
@@ -110,11 +112,14 @@ def orthogonal(matrices: Tensor) -> Tensor:
     tall = matrices.shape[1] > matrices.shape[2]
     found = matrices.mT if tall else matrices
     found = found / (found.flatten(1).norm(dim=1)[:, None, None] + 1e-12)
+    if multiplies_bf16(found.device.type):
+        # Three digits are enough: the singular values are only about one anyway.
+        found = found.bfloat16()
     one, three, five = COEFFICIENTS
     for _ in range(ROUNDS):
         square = found @ found.mT
-        found = one * found + (three * square + five * square @ square) @ found
-    return found.mT if tall else found
+        found = torch.baddbmm(found, torch.baddbmm(square, square, square, beta=three, alpha=five), found, beta=one)
+    return (found.mT if tall else found).to(matrices.dtype)
 
 
 def _matrix(weights: Tensor) -> Tensor:
