@@ -5,9 +5,9 @@ One network for all levels, which goes on where it ended when it is started agai
 (``--estimated``), and with the mean of eight answers for the image turned and mirrored (``--eightfold``);
 ``residual-denoiser`` is never told. The plan has ``--epochs`` epochs of ``--crops`` crops (turned and mirrored, drawn
 once, seed 0), the learning rate falls to 0 over all of them; whatever is reached within ``--minutes`` is measured, so
-that early lines have a rate that has not fallen yet. Training multiplies in bf16 where the processor does,
-and fp32 in the measurement. ``--validate`` leaves 20 images of Train400 out and asks those, which settings were chosen
-by. ``--half`` writes the network in half precision, as the package ships it. ``torchrun -m benchmarks denoising`` splits
+that early lines have a rate that has not fallen yet. Training multiplies in bf16 where the processor does, the
+measurement in fp32. ``--validate`` leaves 20 images of Train400 out and asks those, which settings were chosen by.
+``--half`` writes the network in half precision, as the package ships it. ``torchrun -m benchmarks denoising`` splits
 each batch over several processes; a line says how many, and the hours of each on its processor in the last call.
 
 Protocol of the test: noise N(0, σ²) on the scale 0 to 255 from ``numpy.random.default_rng([seed, σ, n])`` for the n-th
