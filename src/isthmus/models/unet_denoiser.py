@@ -69,7 +69,8 @@ def unet_denoiser(
         epochs: passes over the crops.
         batch_size: crops per batch.
         learning_rate: initial step size.
-        decay: how the learning rate changes: "constant", or "cosine", which lowers it to 0.
+        decay: how the learning rate changes: "constant"; "cosine", which lowers it to 0; or "timed", which also lowers
+            it to 0 by the end of the time limit of the training, if there is one.
         optimizer: "adam", or "muon", which takes longer for a step and needs fewer of them.
         weight_decay: weight of an L2 penalty on the weight matrices, added to the gradient.
         patience: epochs without a better validation score before training stops; None trains all epochs.

@@ -9,6 +9,7 @@ from isthmus.protocols import Phase
 from isthmus.reprs import brief
 from isthmus.training.batching import Batching, Shuffled
 
+DECAYS = ("constant", "cosine", "timed")
 OPTIMIZERS = ("adam", "muon")
 
 
@@ -21,7 +22,10 @@ class Plan:
         phases: in order; their epochs add up.
         batching: how an epoch is split into batches.
         learning_rate: initial learning rate.
-        decay: ``constant``, or ``cosine``: from the learning rate to 0 over the whole plan (Loshchilov & Hutter 2017).
+        decay: ``constant``; ``cosine``: from the learning rate to 0 over the whole plan (Loshchilov & Hutter 2017); or
+            ``timed``: the same, but it also reaches 0 when a run's time limit is over, if that comes first, so that a
+            training that is cut short by it ends well; its result then depends on the speed of the machine. Of several
+            processes, which must have the same rate, the time is not looked at.
         optimizer: ``adam``, or ``muon``, which makes the updates of large matrices orthogonal (``steps.muon``).
         betas: decay rates of Adam.
         weight_decay: an L2 penalty: weight_decay · W is added to the gradient of matrices, but not of biases.
@@ -65,8 +69,8 @@ class Plan:
             raise SettingError(
                 f"clip {self.clip} of a row-wise plan", expected="None", remedy="lower the learning rate"
             )
-        if self.decay not in ("constant", "cosine"):
-            raise SettingError(f"decay {self.decay!r}", expected="'constant' or 'cosine'")
+        if self.decay not in DECAYS:
+            raise SettingError(f"decay {self.decay!r}", expected=" or ".join(map(repr, DECAYS)))
         if self.optimizer not in OPTIMIZERS:
             raise SettingError(f"optimizer {self.optimizer!r}", expected=" or ".join(map(repr, OPTIMIZERS)))
         if self.optimizer != "adam" and (self.rowwise or self.capturable):
