@@ -47,6 +47,7 @@ from isthmus.core.autoencoder import Autoencoder
 from isthmus.distributed import joined, leads, several
 from isthmus.fitted import FitRequest, FittedAutoencoder, training_facts
 from isthmus.models.restoring import restored
+from isthmus.models.unet_denoiser import UNetEncoder
 from isthmus.training.history import History
 from isthmus.training.run import Run
 from isthmus_images.adapter import ImageAdapter
@@ -201,7 +202,7 @@ def _measured(
 def answer(model: Autoencoder, way: str, sigma: int) -> Callable[[Tensor], Tensor]:
     """A function that cleans an image [1, 1, height, width]: blind, told the level, with one that is estimated, or
     eightfold: told, if it can be, the mean over all ways to turn and mirror the image."""
-    told = way in ("told", "eightfold") and hasattr(model.encoder, "reduce")
+    told = way in ("told", "eightfold") and isinstance(model.encoder, UNetEncoder)
     plain = partial(restored, model, level=sigma / 255 if told else None)
     return partial(_eightfold, plain) if way == "eightfold" else plain
 
