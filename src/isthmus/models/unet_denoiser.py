@@ -23,6 +23,8 @@ from isthmus.protocols import Phase
 from isthmus.training.batching import Shuffled
 from isthmus.training.plan import Plan
 
+WIDTHS = (64, 64, 64)
+
 SHRINK = 2
 """Rows and columns that the first layer combines."""
 
@@ -40,13 +42,13 @@ def unet_denoiser(
     generator: Generator,
     low: float = 0.0,
     high: float = 55 / 255,
-    widths: Sequence[int] = (64, 96, 128),
-    blocks: Sequence[int] = (2, 1, 2),
+    widths: Sequence[int] | None = None,
+    blocks: Sequence[int] | None = None,
     epochs: int = 50,
-    batch_size: int = 16,
-    learning_rate: float = 1e-3,
-    decay: str = "cosine",
-    optimizer: str = "adam",
+    batch_size: int = 8,
+    learning_rate: float = 5e-3,
+    decay: str = "timed",
+    optimizer: str = "muon",
     weight_decay: float = 0.0,
     patience: int | None = None,
 ) -> GradientRecipe:
@@ -64,20 +66,23 @@ def unet_denoiser(
         low: smallest standard deviation of the noise in training, for pixels from 0 to 1.
         high: largest standard deviation of the noise; 25/255 is σ = 25 in published tables.
         widths: feature maps at each scale; the first is at half the height and width, each further one at half of the
-            one before. Published: 64, 128, 256 and 512, the first at full size.
-        blocks: residual blocks at each scale; on the way back as many, and at the last scale once. Published: 4.
+            one before; None is 64 at three scales. Published: 64, 128, 256 and 512, the first at full size.
+        blocks: residual blocks at each scale; on the way back as many, and at the last scale once; None is 1 at each.
+            Published: 4.
         epochs: passes over the crops.
         batch_size: crops per batch.
-        learning_rate: initial step size.
+        learning_rate: initial step size; for "adam" about 1e-3 is usual.
         decay: how the learning rate changes: "constant"; "cosine", which lowers it to 0; or "timed", which also lowers
             it to 0 by the end of the time limit of the training, if there is one.
-        optimizer: "adam", or "muon", which takes longer for a step and needs fewer of them.
+        optimizer: "muon", or "adam", whose steps are a fifth faster, and which needs more of them.
         weight_decay: weight of an L2 penalty on the weight matrices, added to the gradient.
         patience: epochs without a better validation score before training stops; None trains all epochs.
     """
     check_settings(epochs=epochs, batch_size=batch_size)
+    widths = WIDTHS if widths is None else widths
+    encoder = UNetEncoder(signal.channels, widths, [1] * len(widths) if blocks is None else blocks, generator=generator)
     model = Autoencoder(
-        encoder=UNetEncoder(signal.channels, widths, blocks, generator=generator),
+        encoder=encoder,
         bottleneck=Deterministic(),
         decoder=ResidualDecoder(widths[0], signal.channels, SHRINK, generator=generator),
         readout=IdentityReadout(),
@@ -117,8 +122,8 @@ class UNetEncoder(RestoringEncoder):
     def __init__(
         self,
         channels: int,
-        widths: Sequence[int] = (64, 96, 128),
-        blocks: Sequence[int] = (2, 1, 2),
+        widths: Sequence[int] = WIDTHS,
+        blocks: Sequence[int] = (1, 1, 1),
         *,
         generator: Generator,
     ) -> None:
