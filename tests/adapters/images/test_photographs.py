@@ -65,7 +65,7 @@ def test_the_level_can_be_told_and_is_reported(tmp_path: Path, capsys: pytest.Ca
     kept = np.asarray(Image.open(tmp_path / "c.png"))
     assert error(kept, noisy(clean)) < 0.5 * error(noisy(clean), clean), "of little noise little is taken away"
     assert denoise(given, "--out", tmp_path / "d.png") == 0
-    assert "noise 0.1" in capsys.readouterr().out
+    assert "noise 0.0" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("size", [(1, 1), (1, 9), (7, 5), (63, 65)])
