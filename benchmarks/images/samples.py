@@ -32,7 +32,8 @@ SIZES = {"widths": [32, 64], "hidden": 256}
 
 OURS: tuple[tuple[str, tuple[str, ...], Line], ...] = (
     ("variational", ("standard", "fitted"), {}),
-    ("vanilla", ("fitted",), {"weight_decay": 1e-5}),
+    # Most pixels are black or nearly white: on held-out training images the error is smaller than with "gaussian".
+    ("vanilla", ("fitted",), {"weight_decay": 1e-5, "likelihood": "bernoulli"}),
     ("contractive", ("fitted",), {}),
 )
 THEIRS = (("vae", "standard"), ("vae", "fitted"), ("rae_l2", "fitted"))
