@@ -58,7 +58,7 @@ def test_held_out_codes_choose_between_numbers_of_components() -> None:
     generator, run = torch.Generator().manual_seed(0), Run(seed=3)
     places = 20 * torch.randn(12, 2, generator=generator)
     many = places[torch.randint(12, (600,), generator=generator)] + torch.randn(600, 2, generator=generator)
-    one = torch.randn(600, 2, generator=generator)
+    one = torch.randn(80, 2, generator=generator)
     chosen = [fit_latent_prior(codes, run, components=(1, 12)) for codes in (many, one)]
     assert [len(mixture.weights) for mixture in chosen if mixture is not None] == [12, 1]
 

@@ -72,7 +72,7 @@ def _all(model: ImageAutoencoder, images: Path, out: Path, level: float | None, 
         for path in files:
             try:
                 photograph = read_photograph(path)
-            except SourceError as error:
+            except (InputError, SourceError) as error:
                 if not skip:
                     raise
                 status(f"skipped: {error}")
