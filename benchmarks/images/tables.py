@@ -120,8 +120,7 @@ def _generation(known: Sequence[Line]) -> list[str]:
         f"accuracy {first['accuracy_of_the_classifier']:.1%}); training images are "
         f"{first['frechet_of_training_images']:.2f} away. Lower is better; it compares with nothing elsewhere. "
         f"{first['settings']['code']} numbers, {first['settings']['epochs']} epochs; the models of pythae 0.1.2 have "
-        "the same layers. Codes are drawn from a mixture of normal distributions, 10 at pythae, and here 10, 20 or 40, "
-        "whichever makes held-out codes likeliest."
+        "the same layers and a mixture of 10, too. The pixels of `vanilla` are Bernoulli."
     )
     cells = [
         (_model(line), line["prior"], f"{line['frechet']:.2f}", f"{line['frechet_of_reconstructions']:.2f}")

@@ -54,15 +54,6 @@ def test_new_codes_follow_the_mixture_or_the_prior() -> None:
             draw_codes(model, known, 3, prior=prior)
 
 
-def test_held_out_codes_choose_between_numbers_of_components() -> None:
-    generator, run = torch.Generator().manual_seed(0), Run(seed=3)
-    places = 20 * torch.randn(12, 2, generator=generator)
-    many = places[torch.randint(12, (600,), generator=generator)] + torch.randn(600, 2, generator=generator)
-    one = torch.randn(80, 2, generator=generator)
-    chosen = [fit_latent_prior(codes, run, components=(1, 12)) for codes in (many, one)]
-    assert [len(mixture.weights) for mixture in chosen if mixture is not None] == [12, 1]
-
-
 def test_a_share_that_is_none_is_refused_before_anything_is_done() -> None:
     for share in (0.0, 1.0, -0.1):
         with pytest.raises(SettingError, match="contamination"):

@@ -40,9 +40,6 @@ CODES, THRESHOLD, PRIOR = "codes to search among", "anomaly threshold", "mixture
 FEW = 500
 """Number of records that represent all of them when the user waits for the end."""
 
-MIXTURES, MANY, WIDEST = (10, 20, 40), 5_000, 32
-"""Numbers of components among which held-out codes choose, where there are enough codes that are narrow enough."""
-
 A = TypeVar("A", bound=AdapterState)
 T = TypeVar("T")
 
@@ -286,10 +283,7 @@ def complete(
         )
 
     scorer = after.made(THRESHOLD, lambda: scored(codes, train, held_out), lambda: scored(few, some, some_held))
-    counts = MIXTURES if len(codes) >= MANY and codes.shape[1] <= WIDEST else MIXTURES[0]
-    prior = after.made(
-        PRIOR, lambda: fit_latent_prior(codes, run, components=counts), lambda: fit_latent_prior(few, run)
-    )
+    prior = after.made(PRIOR, lambda: fit_latent_prior(codes, run), lambda: fit_latent_prior(few, run))
     return replace(
         fitted,
         facts=after.closed(fitted.facts),

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
 
 import torch
 from jaxtyping import Float
@@ -23,21 +22,13 @@ FEWEST = 50
 
 MOST = 20_000
 COMPONENTS = 10
-HELD_OUT = 10
-"""One of so many codes is held out to choose between numbers of components."""
-
 PRIORS = ("fitted", "standard")
 
 logger = logging.getLogger(__name__)
 
 
 def fit_latent_prior(
-    codes: Float[Tensor, "n code"],
-    run: Run,
-    *,
-    fewest: int = FEWEST,
-    most: int = MOST,
-    components: int | Sequence[int] = COMPONENTS,
+    codes: Float[Tensor, "n code"], run: Run, *, fewest: int = FEWEST, most: int = MOST, components: int = COMPONENTS
 ) -> FittedMixture | None:
     """Fit a Gaussian mixture to codes (Ghosh et al. 2020, section 4).
 
@@ -46,8 +37,7 @@ def fit_latent_prior(
         run: its seed determines the start of the fit.
         fewest: minimum number of codes.
         most: maximum number of codes that are used, evenly spaced.
-        components: number of mixture components; of several numbers the one under which a tenth of the codes, which
-            are held out, is likeliest.
+        components: number of mixture components.
 
     Returns:
         The mixture; None (with a log message) if there are too few codes or scikit-learn is not installed.
@@ -55,20 +45,10 @@ def fit_latent_prior(
     if len(codes) < fewest:
         return None
     try:
-        chosen = codes[even_rows(len(codes), most)]
-        if isinstance(components, int):
-            return FittedMixture.fit(chosen, components, generator=run.generator(stream=3))
-        return _likeliest(chosen, components, run)
+        return FittedMixture.fit(codes[even_rows(len(codes), most)], components, generator=run.generator(stream=3))
     except MissingLibraryError as error:
         logger.info("no prior was fitted to the codes: %s", error)
         return None
-
-
-def _likeliest(codes: Float[Tensor, "n code"], components: Sequence[int], run: Run) -> FittedMixture:
-    out = torch.arange(len(codes)) % HELD_OUT == 0
-    known, asked = codes[~out], codes[out]
-    fitted = [FittedMixture.fit(known, count, generator=run.generator(stream=3)) for count in components]
-    return max(fitted, key=lambda mixture: float(mixture.log_prob(asked).mean()))
 
 
 def draw_codes(
