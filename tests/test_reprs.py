@@ -26,6 +26,7 @@ from scipy.sparse import csr_array
 
 import isthmus.bundle
 from isthmus import fitted, reprs
+from isthmus.core import SampledCategorical
 from isthmus.fitted import CodeEvaluation, Gallery
 from isthmus.index import Index, ShardedIndex
 from isthmus.models import describe
@@ -148,7 +149,7 @@ def roots() -> tuple[object, ...]:
         *(Images.read(np.zeros((3, 8, 8), np.uint8)), Gallery(torch.zeros(9, 2), ["a\n" * 999] * 9), Vocabulary([1])),
         *(table, table.evaluate(rows), table.search(rows[:2], 2)[0], search, search[0]),
         *(Index.build(rows), History([{"epoch": 1, "seconds": 1.0}] * 999, "ndcg@100", 7, 0.5, stopped_early=True)),
-        describe("mult-vae"),
+        *(describe("mult-vae"), SampledCategorical(999, 9)),
         *(Detector.fit(rows, epochs=1, progress=False), Compressor.fit(rows, 2, epochs=1, progress=False)),
     )
 

@@ -248,7 +248,9 @@ class Recommender(ReportVerbs, ExactVerbs, ExchangeVerbs):
                 in rounds); by default a tenth of those in ``settings``, at least 1. 0 only widens the model.
             validation: share of the users with new interactions who are held out to choose the best epoch. Only their
                 new items are hidden, which the old weights cannot know; the state before the first epoch is one of the
-                candidates. With 0, or fewer than 50 such users, all users are trained on and the last epoch is kept.
+                candidates. Afterwards the model continues once more from the old weights, on all users, for as many
+                epochs as were best (parts of a blend do not). With 0, or fewer than 50 such users, all users are
+                trained on at once and the last epoch is kept.
                 For a model that is solved or fitted again, ``validation`` has the same meaning as in ``fit``.
             metric: metric that chooses the best epoch; by default the one of the last training.
             seed, device, precision, checkpoints, resume, time_limit: how training is run; see ``isthmus.training.run``.

@@ -12,9 +12,11 @@ from torch.nn import functional as F
 
 from isthmus.capabilities import missing_members
 from isthmus.core.autoencoder import Autoencoder
+from isthmus.core.encoders.pretrained import KnownVectors
 from isthmus.errors import SettingError
 from isthmus.protocols import SequenceDecoder
 from isthmus.tasks.generate import generate
+from isthmus_text.corrections.search import corrected
 from isthmus_text.encode import encode
 from isthmus_text.input_output import InputOutput
 
@@ -87,11 +89,13 @@ def decode_nearest(
     strategy: str,
     seed: int,
     draws: int,
+    corrections: int = 0,
     **options: Any,
 ) -> list[str]:
-    """Choose the text whose own code is nearest by cosine, among the text of ``decode`` and ``draws`` nucleus samples.
+    """Choose the text whose own code is nearest by cosine, among the text of ``decode`` and ``draws`` nucleus samples,
+    or search on from these texts.
 
-    This is the first step of Morris et al. (EMNLP 2023), without a correction model.
+    Without corrections this is the first step of Morris et al. (EMNLP 2023).
 
     Args:
         model: model in evaluation mode.
@@ -100,15 +104,25 @@ def decode_nearest(
         strategy: strategy of the first candidate.
         seed: seed of the samples.
         draws: number of additional candidates for each code.
+        corrections: number of rounds of ``corrected``.
         options: options of the strategy and of the sampling.
 
     Returns:
         One text for each code.
+
+    Raises:
+        SettingError: corrections for a model without a pretrained encoder, or one that writes no texts.
     """
+    if corrections and not isinstance(model.encoder, KnownVectors):
+        raise SettingError(
+            f"corrections={corrections} of a model whose encoder is its own", expected="readable-embeddings"
+        )
     sampling = {name: options.pop(name, usual) for name, usual in NUCLEUS_DEFAULTS.items()}
     first = decode(model, adapter, codes, strategy, seed, **options, **(sampling if strategy == "nucleus" else {}))
     drawn = decode(model, adapter, codes.repeat_interleave(draws, 0), "nucleus", seed + 1, **sampling)
     candidates = [[one, *drawn[row * draws : (row + 1) * draws]] for row, one in enumerate(first)]
+    if corrections:
+        return corrected(model, adapter, codes, candidates, corrections)
     return _nearest(model, adapter, codes, candidates)
 
 

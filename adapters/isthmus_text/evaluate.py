@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -13,7 +14,7 @@ from isthmus.core.autoencoder import Autoencoder
 from isthmus.errors import InputError
 from isthmus.fitted import Evaluation
 from isthmus.fitted.evaluate import check_samples, standard_errors
-from isthmus.metrics.codes import importance_weighted
+from isthmus.metrics.codes import Density, weighted_under
 from isthmus.metrics.text import corpus_bleu, exact_match, perplexity
 from isthmus.protocols import Source
 from isthmus.training.batching import TokenBudget, by_length
@@ -158,7 +159,6 @@ def weighted_nll(model: Autoencoder, source: Source, samples: int, seed: int, ru
     return float(weighted_nlls(model, source, samples, seed, run).mean())
 
 
-@torch.no_grad()
 def weighted_nlls(
     model: Autoencoder, source: Source, samples: int, seed: int, run: Run = EXACT
 ) -> Float64[Tensor, " texts"]:
@@ -174,14 +174,30 @@ def weighted_nlls(
     Returns:
         The value of each text, in the order of the batches.
     """
+    return weighted_nlls_under(model, source, (None,), samples, seed, run)[0]
+
+
+@torch.no_grad()
+def weighted_nlls_under(
+    model: Autoencoder, source: Source, priors: Sequence[Density | None], samples: int, seed: int, run: Run = EXACT
+) -> Float64[Tensor, "priors texts"]:
+    """``weighted_nlls`` under several priors, from the same draws.
+
+    Args:
+        model, source, samples, seed, run: as in ``weighted_nlls``.
+        priors: log densities of codes, such as ``FittedMixture.log_prob``; None for the model's own prior.
+
+    Returns:
+        One row for each prior.
+    """
     device, parts = next(model.parameters()).device, []
     there, noise = source.to(device), torch.Generator(device).manual_seed(seed)
     run.progress.start(1, len(source), None)
     for rows in TokenBudget(TOKENS)(source.lengths.cpu(), torch.Generator().manual_seed(seed)):
         with run.products():
             batch = there.batch(rows.to(device))
-            found = importance_weighted(model, batch, samples=samples, chunk=CHUNK, generator=noise)
+            found = weighted_under(model, batch, priors, samples=samples, chunk=CHUNK, generator=noise)
         parts.append(-found.cpu().double())
-        run.progress.step(len(rows), -float(found.mean()))
+        run.progress.step(len(rows), -float(found[0].mean()))
     run.progress.stop()
-    return torch.cat(parts)
+    return torch.cat(parts, 1)

@@ -34,7 +34,7 @@ from isthmus.sources import BagSource
 from isthmus.tasks.coding import codes_of
 from isthmus.tasks.evaluation import evaluate
 from isthmus.training.run import Run, Validation
-from isthmus.training.trainer import adam
+from isthmus.training.steps.step import adam
 from isthmus_interactions.baselines import Popularity
 
 NAME = "gpu"

@@ -23,18 +23,23 @@ MEASURED = 60.0
 logger = logging.getLogger(__name__)
 
 
-def training_vectors(texts: Sequence[str], directory: Path) -> np.ndarray:
-    """Vectors of the training texts, computed once; products in bf16 (cosines with those of fp32 above 0.999)."""
-    place = directory / "vectors.npy"
-    if not place.exists():
-        started = time.perf_counter()
-        found = pretrained_vectors(texts, run=Run(device="cpu", precision="bf16"))
-        part = directory / "vectors.part.npy"
-        np.save(part, found, allow_pickle=False)
-        part.replace(place)
-        logger.info("vectors of %s texts in %.0f s", f"{len(texts):,}", time.perf_counter() - started)
-    vectors: np.ndarray = np.load(place, allow_pickle=False)
-    return vectors
+def training_vectors(parts: Mapping[str, Sequence[str]], directory: Path) -> dict[str, np.ndarray]:
+    """Vectors of the training texts, computed once a source; products in bf16 (cosines with those of fp32 above 0.999),
+    kept in fp16."""
+    directory.mkdir(parents=True, exist_ok=True)
+    found = {}
+    for name, texts in parts.items():
+        place = directory / f"{name}.npy"
+        if not place.exists():
+            started = time.perf_counter()
+            part = directory / f"{name}.part.npy"
+            vectors = pretrained_vectors(texts, run=Run(device="cpu", precision="bf16"))
+            np.save(part, vectors.astype(np.float16), allow_pickle=False)
+            part.replace(place)
+            logger.info("%s: vectors of %s texts in %.0f s", name, f"{len(texts):,}", time.perf_counter() - started)
+        found[name] = np.load(place, allow_pickle=False)
+        assert len(found[name]) == len(texts), f"{place} has vectors of other texts"
+    return found
 
 
 def checkpointed_epochs(

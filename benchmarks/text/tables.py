@@ -51,19 +51,32 @@ def collapse(lines: Sequence[Line]) -> list[str]:
 def _collapse(found: Sequence[Line]) -> list[str]:
     sizes, tested = found[0]["sizes"], found[0]["test_sentences"]
     told = (
-        f"{sizes['sentences']:,} sentences, an LSTM of {sizes['hidden']}, a code of 32, "
-        f"{sizes['epochs']} epochs, one seed; {tested:,} test sentences, {sizes['samples']} importance samples, mutual "
-        f"information at most {math.log(tested):.2f} nats. Lower is better in the first two columns."
+        f"{sizes['sentences']:,} sentences, an LSTM of {sizes['hidden']}, a code of 32, one seed; {tested:,} test "
+        f"sentences, mutual information at most {math.log(tested):.2f} nats. Lower is better in the first two columns."
     )
-    rows = [
-        (
-            line["method"] + mark(line), f"{line['weighted_nll']:.2f}", f"{line['perplexity']:.1f}",
-            f"{line['rate']:.2f}", f"{line['mutual_information']:.2f}", line["active"],
-        )
-        for line in found
-    ]  # fmt: skip
-    head = ["method", "IW-NLL, nats per sentence", "perplexity of a word", "rate", "mutual information", "active units"]
-    return [told, "", *markdown(head, [*(PUBLISHED if tested == PUBLISHED_FOR else ()), *rows])]
+    rows = [row for line in found for row in _remedy(line)]
+    head = ["method", "IW-NLL, nats per sentence", "perplexity of a word", "rate", "mutual information", "active units",
+            "epochs", "importance samples"]  # fmt: skip
+    published = [(*row, "", "") for row in PUBLISHED] if tested == PUBLISHED_FOR else []
+    return [told, "", *markdown(head, [*published, *rows])]
+
+
+def _remedy(line: Line) -> list[tuple[object, ...]]:
+    """The row of a method, and that of the same model with a prior that was fitted afterwards."""
+    sizes, settings = line["sizes"], line["settings"]
+    epochs = f"{settings['pretraining']} + {settings['epochs']}" if "pretraining" in settings else settings["epochs"]
+    if "nll" not in line:
+        return [(line["method"] + mark(line), *_nats(line, ""), "", "", "", epochs, "")]
+    code = (f"{line['rate']:.2f}", f"{line['mutual_information']:.2f}", line["active"], epochs, sizes["samples"])
+    rows: list[tuple[object, ...]] = [(line["method"] + mark(line), *_nats(line, ""), *code)]
+    if "weighted_nll_fitted_prior" in line:
+        name = f"the same, the prior a mixture of {line['components']} fitted to the training codes"
+        rows.append((name + mark(line), *_nats(line, "_fitted_prior"), "", *code[1:]))
+    return rows
+
+
+def _nats(line: Line, prior: str) -> tuple[str, str]:
+    return f"{line[f'weighted_nll{prior}']:.2f}", f"{line[f'perplexity{prior}']:.1f}"
 
 
 def sentences(lines: Sequence[Line]) -> list[str]:
@@ -158,10 +171,13 @@ def _read_back(known: Sequence[Line]) -> list[str]:
     if not known:
         return []
     splits = list(dict.fromkeys(line["split"] for line in known))
-    counts = {line["split"]: line["texts"] for line in known}
+    # Lines before the Web Treebank was read up to 15 words do not say so.
+    counts = {line["split"]: f"{line['texts']:,} of at most {line.get('longest_words', 20)} words" for line in known}
+    trained = known[-1]["training_texts"]
     told = (
-        "Held-out sentences of at most 20 words, written from their all-MiniLM-L6-v2 vectors (which stay as they are): "
-        f"BLEU (whitespace tokens) and share of exact matches. Decoder trained on {known[0]['training_texts']:,} texts "
+        "Held-out sentences, written from their all-MiniLM-L6-v2 vectors (which stay as they are): BLEU (whitespace "
+        "tokens), share of exact matches, and mean cosine of the written text's vector and the given one. Decoder "
+        f"trained on {sum(trained.values()) if isinstance(trained, dict) else trained:,} texts "
         f"in {known[-1]['training_seconds'] / 3600:.1f} h on one core."
     )
     found = {(line["way"], line["split"]): line for line in known}
@@ -169,10 +185,11 @@ def _read_back(known: Sequence[Line]) -> list[str]:
     for way in dict.fromkeys(line["way"] for line in known):
         mine = [found.get((way, split)) for split in splits]
         cells = [
-            "not run" if line is None else f"{line['bleu']:.1f}, {line['exact']:.1%}" + mark(line) for line in mine
+            "not run" if line is None else f"{line['bleu']:.1f}, {line['exact']:.1%}, {line['cosine']:.2f}" + mark(line)
+            for line in mine
         ]
         rows.append([way, *cells])
-    return [told, "", *markdown(["way", *(f"{split} ({counts[split]:,})" for split in splits)], rows)]
+    return [told, "", *markdown(["way", *(f"{split} ({counts[split]})" for split in splits)], rows)]
 
 
 def _adapted(known: Sequence[Line]) -> list[str]:

@@ -248,8 +248,7 @@ class Hook:
     """An action on a model after every step or epoch, such as normalising weights or copying the encoder.
 
     Attributes:
-        when: after every step, or after every epoch (before its score and its checkpoint).
-        act: the action, in place.
+        when, act: the action, in place, after every step or after every epoch (before its score and its checkpoint).
         reset_optimizer: parts whose optimiser state is then dropped, because they were reinitialised.
     """
 
@@ -266,7 +265,7 @@ class Phase:
         epochs: number of passes over the source.
         trainable: the parts that train; none given means all.
         corrupt: whether the corruption is on.
-        objective: replaces the model's own objective.
+        objective, likelihood: replace those of the model, in training alone.
         hooks: hooks of this phase, in addition to the model's own.
         name: name for history and progress.
         sample_code: whether the decoder receives a sample from the posterior; otherwise it receives the point.
@@ -283,6 +282,7 @@ class Phase:
     sample_code: bool = True
     validate: bool = True
     samples: int = 1
+    likelihood: Likelihood | None = None
 
 
 # --- ranking ----------------------------------------------------------------------------------------------------------

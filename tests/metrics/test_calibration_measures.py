@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from isthmus.errors import InputError
-from isthmus.metrics.calibration import calibration_error, reliability, reliability_of_lists
+from isthmus.metrics.calibration import calibration_error, error_of_true_chances, reliability, reliability_of_lists
 
 
 def test_the_error_is_the_weighed_distance_of_promises_from_counts() -> None:
@@ -25,6 +25,21 @@ def test_true_chances_have_a_small_error_and_wrong_ones_a_large_one() -> None:
     happened = generator.random(20_000) < chances
     assert calibration_error(chances, happened) < 0.02
     assert calibration_error(chances**2, happened) == pytest.approx(1 / 2 - 1 / 3, abs=0.02)
+
+
+def test_few_true_chances_have_the_simulated_error() -> None:
+    generator = np.random.default_rng(1)
+    chances = generator.random(400)
+    known = error_of_true_chances(chances)
+    errors = [calibration_error(chances, generator.random(400) < chances) for _ in range(300)]
+    assert known.mean == pytest.approx(np.mean(errors), rel=0.1)
+    assert np.mean(np.array(errors) > known.high) == pytest.approx(0.05, abs=0.04)
+    assert calibration_error(chances**2, generator.random(400) < chances) > known.high
+    assert error_of_true_chances(np.tile(chances, 25)).mean < known.mean / 3
+    # Fewer events than groups, and certain ones.
+    assert error_of_true_chances([0.0, 1.0, 1.0]).high == 0.0
+    with pytest.raises(InputError, match="at least one"):
+        error_of_true_chances([])
 
 
 def test_lists_are_grouped_by_the_hits_that_they_promise() -> None:

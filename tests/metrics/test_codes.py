@@ -12,7 +12,7 @@ from isthmus.core.autoencoder import Autoencoder
 from isthmus.core.bottlenecks.deterministic import Deterministic
 from isthmus.errors import InputError, SettingError
 from isthmus.metrics import codes as module
-from isthmus.metrics.codes import active_units, importance_weighted, mutual_information, rate
+from isthmus.metrics.codes import active_units, importance_weighted, mutual_information, rate, weighted_under
 from isthmus.sources import VectorSource
 
 
@@ -66,6 +66,21 @@ def test_samples_are_all_counted_whatever_the_chunk():
         density = one.code.posterior.log_prob(one.code.sample).view(-1, some)
         weights.append((one.log_likelihood + model.prior.log_prob(one) - density).double())
     torch.testing.assert_close(found, torch.cat(weights, 1).exp().mean(1).log(), atol=1e-5, rtol=1e-5)
+
+
+def test_several_priors_are_asked_about_the_same_draws():
+    """The model's own prior, the same given as a density, and one that is twice as high."""
+    batch, model = batch_of(5), linear_gaussian(widen=1.3)
+
+    def own(z):
+        return torch.distributions.Normal(0.0, 1.0).log_prob(z).sum(1)
+
+    priors = (None, own, lambda z: own(z) + math.log(2))
+    found = weighted_under(model, batch, priors, generator=generator(), samples=25, chunk=10)
+    alone = importance_weighted(model, batch, generator=generator(), samples=25, chunk=10)
+    torch.testing.assert_close(found[0], alone)
+    torch.testing.assert_close(found[1], alone)
+    torch.testing.assert_close(found[2], alone + math.log(2))
 
 
 def test_models_that_have_no_estimate():

@@ -39,7 +39,14 @@ def generator(seed: int = 0) -> torch.Generator:
 
 
 def tiny(**settings: Any) -> GradientRecipe:
-    sizes = {"hidden": HIDDEN, "code": CODE, "batch_size": 16, "learning_rate": 0.01}
+    sizes = {
+        "hidden": HIDDEN,
+        "code": CODE,
+        "batch_size": 16,
+        "learning_rate": 0.01,
+        "average": None,
+        "fewest_epochs": 0,
+    }
     return rec_vae(Bag(WIDTH), generator=generator(), **(sizes | settings))
 
 
@@ -114,6 +121,9 @@ def test_the_published_settings() -> None:
     assert model.corruption == Dropout(0.5)
     assert prior_of(recipe).shares == (3 / 20, 3 / 4, 1 / 10)
     assert (plan.epochs, plan.batching.size, plan.learning_rate, plan.weight_decay) == (200, 500, 5e-4, 0)
+    usual = rec_vae(Bag(30), generator=generator()).plan
+    assert (plan.average, plan.patience) == (None, None)
+    assert (usual.average, usual.patience, usual.fewest) == (8.0, 40, 100)
 
 
 def test_first_weights_are_uniform_by_the_number_of_inputs() -> None:
@@ -269,7 +279,7 @@ def test_it_learns_who_belongs_together() -> None:
     "settings",
     [
         *({name: 0} for name in ("hidden", "code", "epochs", "encoder_epochs", "decoder_epochs", "batch_size")),
-        *({"gamma": 0.0}, {"dropout": 1.0}, {"learning_rate": 0.0}, {"patience": 0}),
+        *({"gamma": 0.0}, {"dropout": 1.0}, {"learning_rate": 0.0}, {"patience": 0}, {"average": -1.0}),
     ],
 )
 def test_settings_without_meaning_are_refused(settings: dict[str, Any]) -> None:

@@ -11,6 +11,7 @@ from isthmus.bundle.tensors import state_of
 from isthmus.core.bottlenecks.deterministic import Projected
 from isthmus.core.bottlenecks.gaussian import BatchNormGaussian, Gaussian
 from isthmus.core.corruptions.tokens import TokenDeletion, WordDropout
+from isthmus.core.likelihoods.discrete import Categorical
 from isthmus.core.objectives.elbo import Elbo
 from isthmus.core.objectives.posterior_collapse import FreeBits
 from isthmus.core.objectives.schedules import Constant, CyclicalAnnealing, DelayedSchedule, LinearAnnealing
@@ -100,6 +101,7 @@ def test_it_learns(form):
         ({"aggressive": 1, "inner": 2}, BatchNormGaussian),
         ({"pooling": "last", "embedding": 8, "clip": None, "decay": "cosine"}, BatchNormGaussian),
         ({"tied": True, "encoder_dropout": 0.0}, BatchNormGaussian),
+        ({"optimizer": "sgd", "decay": "halving", "learning_rate": None}, BatchNormGaussian),
     ],
 )
 def test_every_cure_builds_and_moves_every_parameter(form, settings, bottleneck):
@@ -119,6 +121,23 @@ def test_tied_the_decoder_shows_the_rows_of_the_readout_and_goes_on_after_it_was
     made, _ = fitted(form=form, tied=True, pretraining=1)
     assert made.model.decoder.shown.table is made.model.readout.weight
     assert "readout.weight" not in state_of(made.model)
+
+
+def test_a_softmax_over_a_few_words_until_the_last_epochs():
+    made = recipe(form="lstm", epochs=3, pretraining=1, negatives=5, exact=1)
+    phases = made.plan.phases
+    assert [phase.epochs for phase in phases] == [1, 2, 1]
+    sampled = phases[0].likelihood
+    assert [phase.likelihood for phase in phases] == [sampled, sampled, None]
+    assert sampled.negatives == 5
+    assert "negatives=5" in made.plan.described()
+    before = sampled.strata.chances
+    history = made.fit(source(), Run(device="cpu", precision="fp32"))
+    assert len(history.records) == 4
+    assert not torch.equal(sampled.strata.chances, before), "words are counted first"
+    assert isinstance(made.model.likelihood, Categorical)
+    with pytest.raises(SettingError, match="exact=-1"):
+        recipe(form="lstm", negatives=5, exact=-1)
 
 
 @FORMS

@@ -86,7 +86,7 @@ def test_a_resumed_training_ends_as_one_without_a_break(tmp_path: Path) -> None:
 def test_plans_say_which_optimiser_they_have() -> None:
     assert "muon" in Plan((Phase(1),), optimizer="muon").described()
     assert "adam" not in Plan((Phase(1),)).described(), "checkpoints of earlier versions are resumed"
-    with pytest.raises(SettingError, match="sgd"):
-        Plan((Phase(1),), optimizer="sgd")
+    with pytest.raises(SettingError, match="lion"):
+        Plan((Phase(1),), optimizer="lion")
     with pytest.raises(SettingError, match="row-wise"):
         Plan((Phase(1),), optimizer="muon", rowwise=True)

@@ -11,7 +11,7 @@ from isthmus.metrics.codes import importance_weighted
 from isthmus.protocols import Phase
 from isthmus.training.batching import Shuffled
 from isthmus.training.plan import Plan
-from isthmus.training.run import Run
+from isthmus.training.run import Run, Validation
 from isthmus.training.trainer import train
 
 
@@ -50,6 +50,34 @@ def test_each_phase_draws_its_own_number_of_samples():
     model.step = watched
     train(model, Rows(draws(50)), plan(Phase(1), Phase(1, samples=4)), Run(device="cpu"))
     assert seen == [(1, 50, 1, 50), (4, 50, 4, 200)]
+
+
+class Counted:
+    """A likelihood that counts how often it is asked."""
+
+    def __init__(self, inner):
+        self.inner, self.calls = inner, 0
+
+    def __call__(self, readout, decoded, targets, *, generator=None):
+        self.calls += 1
+        return self.inner(readout, decoded, targets, generator=generator)
+
+    def mean(self, readout, decoded):
+        return self.inner.mean(readout, decoded)
+
+    def sample(self, readout, decoded, generator):
+        return self.inner.sample(readout, decoded, generator)
+
+
+def test_a_phase_may_replace_the_likelihood_in_training_alone():
+    model = linear_gaussian()
+    other = Counted(model.likelihood)
+    replaced = plan(Phase(2, likelihood=other), Phase(1))
+    batch = Rows(draws(50)).batch(torch.arange(50))
+    scores = Validation("nll", lambda model: float(model.step(batch).log_likelihood.detach().mean()))
+    train(model, Rows(draws(50)), replaced, Run(device="cpu"), scores)
+    assert other.calls == 2, "one batch in each of two epochs"
+    assert "Counted" in replaced.described()
 
 
 def test_importance_weighted_training_brings_a_wrong_posterior_home():

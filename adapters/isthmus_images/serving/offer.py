@@ -1,4 +1,4 @@
-"""All that an image autoencoder offers."""
+"""The requests that an image autoencoder answers."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def offer(model: ImageAutoencoder) -> Offer:
 
 
 def _trial(model: ImageAutoencoder, count: int, seed: int) -> tuple[str, list[Document]]:
-    """Pictures of noise, in the size of the model."""
+    """Images for a load test: noise, in the size of the model."""
     noise = np.random.default_rng(seed).random((count, *_shape(model)), dtype=np.float32)
     action = "embeddings" if model.fitted.has_codes else "denoise"
     field = "input" if action == "embeddings" else "images"

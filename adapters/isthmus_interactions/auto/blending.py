@@ -92,12 +92,13 @@ class ScoreTables:
         model: the blend.
         fold: the users.
         metric: the metric, higher is better.
+        cells: maximum number of stored scores per part; with more users, evenly spaced ones are taken.
     """
 
-    def __init__(self, model: Blend, fold: FoldIn, metric: str) -> None:
+    def __init__(self, model: Blend, fold: FoldIn, metric: str, cells: int = CELLS) -> None:
         self.metric = metric
         asked = np.flatnonzero(np.diff(fold.held_out.indptr))
-        most = max(FEWEST, CELLS // max(1, fold.history.shape[1]))
+        most = max(FEWEST, cells // max(1, fold.history.shape[1]))
         self.rows = asked if len(asked) <= most else asked[np.linspace(0, len(asked) - 1, most).astype(np.int64)]
         self.history, self.held_out = (select_rows(matrix, self.rows) for matrix in (fold.history, fold.held_out))
         self.lengths = torch.from_numpy(np.maximum(np.diff(self.history.indptr), 1)).float()

@@ -65,6 +65,11 @@ class Judge:
         means: Values = sums[counts > 0] / counts[counts > 0]
         return means
 
+    def rows_by_user(self, values: Values) -> Values:
+        """The number of known values of each user who has any."""
+        counts = np.bincount(self._owners[np.isfinite(values)]).astype(np.float64)
+        return counts[counts > 0]
+
     def standard_error(self, values: Values) -> dict[str, float]:
         """The standard error of the mean, under its name in a record."""
         known = self.by_user(values)
@@ -80,7 +85,7 @@ def leads(differences: Values) -> bool:
     return bool(differences.mean() > differences.std(ddof=1) / np.sqrt(len(differences)))
 
 
-def expected_score(candidates: Sequence[Values], seed: int) -> float | None:
+def expected_score(candidates: Sequence[Values], seed: int, weights: Values | None = None) -> float | None:
     """The expected score of the best of several candidates on other users.
 
     The best mean of many is too high, because it was chosen on the same users. Here a candidate is chosen on each of
@@ -90,6 +95,7 @@ def expected_score(candidates: Sequence[Values], seed: int) -> float | None:
     Args:
         candidates: for each candidate the values of the same users; higher is better.
         seed: seed of the samples.
+        weights: of the users in a score, such as how often each was asked; None counts each user once.
 
     Returns:
         The mean over the samples; None without candidates, or with fewer than two users.
@@ -98,10 +104,12 @@ def expected_score(candidates: Sequence[Values], seed: int) -> float | None:
         return None
     values = np.stack(candidates)
     users = values.shape[1]
+    weights = np.ones(users) if weights is None else weights
     generator, means = np.random.default_rng([seed % 2**63, 2]), []
     for _ in range(DRAWS):
         counts = np.bincount(generator.integers(users, size=users), minlength=users)
-        best = int(np.argmax(values @ counts))
+        best = int(np.argmax(values @ (counts * weights)))
         if not counts.all():
-            means.append(values[best, counts == 0].mean())
+            left = counts == 0
+            means.append(np.average(values[best, left], weights=weights[left]))
     return float(np.mean(means)) if means else None

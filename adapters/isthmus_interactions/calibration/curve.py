@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -60,6 +60,17 @@ class Curve:
         """The probability of each score, in the same shape."""
         found: Numbers = np.interp(scores, self.scores, self.chances)
         return found
+
+    def towards(self, other: Callable[[Numbers], Numbers], share: float, places: Numbers) -> Curve:
+        """A mixture of this curve and another function that never decreases.
+
+        Args:
+            other: the function, from 0 to 1.
+            share: share of this curve, from 0 to 1.
+            places: further points at which the mixture is exact, ascending.
+        """
+        points: Numbers = np.union1d(self.scores, places)
+        return Curve(points, share * self.at(points) + (1 - share) * other(points))
 
     def to_json(self) -> dict[str, list[float]]:
         """The points, as lists of scores and chances."""

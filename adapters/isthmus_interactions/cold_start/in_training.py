@@ -17,6 +17,7 @@ import numpy as np
 from scipy.sparse import csr_array
 
 from isthmus import plugins
+from isthmus.errors import SettingError
 from isthmus.models.blend import BlendRecipe
 from isthmus.models.linear import ClosedFormRecipe
 from isthmus.models.recipes.recent import RecentRecipe
@@ -94,6 +95,26 @@ def counts(builder: str, settings: Mapping[str, Any]) -> bool:
     parts = [(part["model"], part["settings"]) for part in settings.get("parts") or ()]
     inner = [(settings["of"], settings["settings"] or {})] if builder == "recent" else []
     return any(counts(*part) for part in (*parts, *inner))
+
+
+def check_without(what: str, builder: str, settings: Mapping[str, Any]) -> None:
+    """Check that no features were used in the training of a model: they are not kept with it.
+
+    Args:
+        what: what is to be done with the model, such as "an update".
+        builder: name of the model, as in Python.
+        settings: all its keywords.
+
+    Raises:
+        SettingError: features were used.
+    """
+    if counts(builder, settings):
+        raise SettingError(
+            f"{what} of a recommender that was trained with features of items, which it does not keep",
+            expected="one trained without them (feature_weight=0)",
+            remedy="fit on all data with features= again",
+            option="fit on all data with --features again",
+        )
 
 
 def uses_features(name: str) -> bool:

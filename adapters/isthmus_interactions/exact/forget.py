@@ -15,6 +15,7 @@ from isthmus.errors import InputError
 from isthmus.training.run import Run
 from isthmus.vocabulary import Rows
 from isthmus_interactions import fit
+from isthmus_interactions.cold_start import in_training
 from isthmus_interactions.cold_start.extend import check_without_features
 from isthmus_interactions.csr import select_rows
 from isthmus_interactions.exact.check import checked_inverse
@@ -67,6 +68,7 @@ def forget(
     """
     started, check = time.perf_counter(), whole("check", check)
     check_without_features(old.model)
+    in_training.check_without("forgetting", old.builder, old.settings)
     people, things = _rows(old, users, items)
     known = interactions_of(old)
     change = without_users(known, people)

@@ -11,6 +11,7 @@ from isthmus import plugins
 from isthmus.checked.arguments import whole
 from isthmus.core.linear.changing import ChangingInverse
 from isthmus.errors import SettingError
+from isthmus_interactions.cold_start import in_training
 from isthmus_interactions.cold_start.extend import check_without_features
 from isthmus_interactions.exact.check import checked_inverse
 from isthmus_interactions.exact.data import ChangedData, with_events
@@ -37,6 +38,7 @@ def learn(old: FittedRecommender, new: Interactions, check: int, titles: Mapping
     """
     started, check = time.perf_counter(), whole("check", check)
     check_without_features(old.model)
+    in_training.check_without("exact learning", old.builder, old.settings)
     if old.inverse is None and solver_of(old, len(old.adapter.items)) is None:
         raise _not_exact(old)
     changed = with_events(old, new)
@@ -79,7 +81,7 @@ def _inverse(old: FittedRecommender, changed: ChangedData) -> ChangingInverse:
 def _not_exact(old: FittedRecommender) -> SettingError:
     return SettingError(
         f"learn for {plugins.command_name(old.builder)}, which cannot learn exactly",
-        expected="a dense closed form: ease, edlae or rdlae, with length_power=0 and feature_weight=0",
+        expected="a dense closed form: ease, edlae or rdlae, with length_power=0",
         remedy="update(...) continues from its weights, or fits it again",
         option="isthmus update DIR FILE continues from its weights, or fits it again",
     )

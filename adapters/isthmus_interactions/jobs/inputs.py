@@ -1,4 +1,4 @@
-"""Who is asked for: users of the training data, rows that name users, or events, which become a store of histories."""
+"""The input of a batch job: users of the training data, rows that name users, or events (stored first)."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class Inputs:
 
 
 def inputs_of(fitted: FittedRecommender, users: Sequence[str], out: Path, told: Callable[[str], None]) -> Inputs:
-    """The rows of a job. What has to be made of events or ids is kept in the folder of the answers.
+    """The rows of a job. Files that are derived from events or ids are kept in the folder of the answers.
 
     Args:
         fitted: the recommender.
@@ -70,7 +70,7 @@ def inputs_of(fitted: FittedRecommender, users: Sequence[str], out: Path, told: 
 
 
 def is_input(users: Sequence[str]) -> bool:
-    """Whether this names files, and not ids."""
+    """Whether the argument names files rather than ids."""
     return bool(users) and all(
         is_store(one) or (one.endswith((".parquet", ".pq")) and (os.path.exists(one) or glob.has_magic(one)))
         for one in users
@@ -89,7 +89,7 @@ def _are_rows(users: Sequence[str]) -> bool:
 def _stored(
     fitted: FittedRecommender, users: Sequence[str], out: Path, told: Callable[[str], None]
 ) -> InteractionStore:
-    """The store of the events, made now or before."""
+    """The store of the events; an existing one is reused."""
     parts = parts_of(list(users), None, told_in(fitted.facts.get("file", {})), out)
     reading = _reading(fitted, parts[0].open())
     said = json.dumps([[part.stamp for part in parts], dict(reading)], sort_keys=True)
@@ -105,7 +105,7 @@ def _stored(
 
 
 def _reading(fitted: FittedRecommender, table: Any) -> Reading:
-    """How events are read: as those of the training were."""
+    """The reading options of the training, which also apply to these events."""
     facts, timed = fitted.facts, fitted.histories is not None and fitted.histories.times is not None
     columns = remembered_columns(table.header, facts.get("columns", {}), {})
     if not timed:

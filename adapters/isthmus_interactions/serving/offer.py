@@ -1,4 +1,4 @@
-"""All that a recommender offers."""
+"""The requests that a recommender answers."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def offer(recommender: Recommender) -> Offer:
 
 
 def _histories(recommender: Recommender, count: int, seed: int) -> list[Document]:
-    """Histories of different items, drawn from the whole catalogue."""
+    """Histories for a load test, with random items of the whole catalogue."""
     items, generator = recommender.adapter.items, np.random.default_rng(seed)
     length = min(HISTORY, len(items))
     return [{"history": items.take(generator.choice(len(items), length, replace=False)), "k": 10} for _ in range(count)]
@@ -72,7 +72,7 @@ def _actions(answers: RecommenderAnswers) -> tuple[Action, ...]:
 
 
 def _drawn(recommender: Recommender, answers: RecommenderAnswers) -> tuple[Action, ...]:
-    """What only the page asks for."""
+    """Answers for the page only."""
 
     @lru_cache(maxsize=4)
     def points(most: int) -> Document:
@@ -119,7 +119,7 @@ def _about(recommender: Recommender) -> dict[str, Any]:
 
 
 def _warm(answers: RecommenderAnswers) -> None:
-    """Ask once, so that the first person need not wait for what is made on first use."""
+    """Answer one request, so that the first person does not wait for what is computed on first use."""
     found = answers.find(Find(k=1))["items"]
     # What this model cannot answer is told to whoever asks.
     with contextlib.suppress(IsthmusError):

@@ -22,7 +22,14 @@ from isthmus.training.history import History, finite
 from isthmus.training.interrupts import StoppedError, StopRequest, interruptible
 from isthmus.training.progress import NoProgress, Record, doing
 from isthmus.training.run import Run, Validation
-from isthmus_interactions.update.warm_start import can_continue, continue_training, epochs_of, shortened, widen
+from isthmus_interactions.update.warm_start import (
+    can_continue,
+    continue_training,
+    continued,
+    epochs_of,
+    shortened,
+    widen,
+)
 
 Action = Literal["solved again", "trained on", "widened", "fitted anew", "left out"]
 """What is done with a part: ``widened`` parts are only extended by the new items, ``left out`` parts have weight 0."""
@@ -209,7 +216,8 @@ def _fit(part: PartUpdate, plan: UpdatePlan, history: History, stop: StopRequest
         if part.action == "trained on":
             assert isinstance(recipe, GradientRecipe)
             epochs = epochs_of(part.settings, plan.epochs)
-            done, part.before = continue_training(recipe, part.learned, source, run, plan.chooser, epochs)
+            going_on = continued(recipe, part.learned)
+            done, part.before = continue_training(going_on, source, run, plan.chooser, epochs)
         else:
             done = recipe.fit(source, run, plan.chooser)
     part.history = done

@@ -20,14 +20,15 @@ from isthmus.errors import SettingError
 from isthmus.models.blend import BlendRecipe
 from isthmus.models.recipes.recipe import GradientRecipe
 from isthmus.models.recipes.settings import built, checked
-from isthmus.protocols import Builder
+from isthmus.protocols import Builder, Recipe
 from isthmus.tasks.evaluation import MetricAt
 from isthmus.training.history import History
-from isthmus.training.interrupts import interruptible, warn_of_interruption
+from isthmus.training.interrupts import StopRequest, interruptible, warn_of_interruption
 from isthmus.training.run import Run
 from isthmus_interactions import fit
 from isthmus_interactions.cold_start import in_training
 from isthmus_interactions.csr import entries_of, places_in_rows, row_of_entry, stored_where
+from isthmus_interactions.everybody.train import FinalFit
 from isthmus_interactions.fit import FEWEST, MIN_ITEMS, MOST_HELD_OUT
 from isthmus_interactions.fitted import FittedRecommender
 from isthmus_interactions.interactions import Interactions
@@ -36,7 +37,7 @@ from isthmus_interactions.recommend.titles import known_titles
 from isthmus_interactions.splits import FoldIn, aligned
 from isthmus_interactions.update import blends
 from isthmus_interactions.update.merge_data import MergedData, merge
-from isthmus_interactions.update.warm_start import can_continue, continue_training, epochs_of, shortened
+from isthmus_interactions.update.warm_start import can_continue, continue_training, continued, epochs_of, shortened
 
 HIDDEN = 5
 """Share of items that are hidden of each validation user, rounded down, as in ``fit``."""
@@ -84,7 +85,7 @@ def update(
         if isinstance(sketch, BlendRecipe):
             made = _update_blend(old, sketch, builder, merged, epochs, validation, metric, run)
         elif can_continue(sketch, old.settings, old.model, len(old.adapter.items), len(data.items)):
-            made = _continue(old, builder, merged, epochs, validation, metric, run)
+            made = _continue(old, builder, merged, epochs, validation, metric, run, stop)
         else:
             made = _refit(old, data, epochs, validation, metric, run)
         if stop.requested:
@@ -133,12 +134,7 @@ def _facts(old: FittedRecommender, made: _Updated, report: Mapping[str, Any]) ->
 
 
 def _check(old: FittedRecommender, epochs: int | None, validation: float) -> None:
-    if in_training.counts(old.builder, old.settings):
-        raise SettingError(
-            "an update of a recommender that was trained with features of items",
-            remedy="fit on all data with features= again",
-            option="fit on all data with --features again",
-        )
+    in_training.check_without("an update", old.builder, old.settings)
     parts = old.settings.get("parts", [])
     half = math.nextafter(0.5, 0.0)
     real("validation", validation, "a share of the users from 0 to less than a half", least=0, most=half)
@@ -173,19 +169,31 @@ def _continue(
     validation: float,
     metric: str,
     run: Run,
+    stop: StopRequest,
 ) -> _Updated:
-    """Continue training from the old weights."""
+    """Continue training from the old weights: on the training users, and once more on all users for as many epochs as
+    were best."""
     data = merged.data
-    recipe = built(old.builder, builder, Bag(len(data.items)), run, shortened(old.settings, epochs))
-    assert isinstance(recipe, GradientRecipe)
+
+    def make() -> GradientRecipe:
+        recipe = built(old.builder, builder, Bag(len(data.items)), run, shortened(old.settings, epochs))
+        assert isinstance(recipe, GradientRecipe)
+        return continued(recipe, old.model)
+
+    recipe = make()
     train, fold = _hold_out(merged, validation, run.seed)
     chooser = None if fold is None else fit.validation_score(fold, metric)
+    final = FinalFit(old.builder, make, data, run, stop)
+    final.check_folder()
     source, passes = training_source(train, recipe.model), epochs_of(old.settings, epochs)
-    history, before = continue_training(recipe, old.model, source, run, chooser, passes)
+    history, before = continue_training(recipe, source, run, chooser, passes)
+    on_all = fold is None and history.best_epoch != 0
+    kept: Recipe = recipe
+    if fold is not None and history.best_epoch:
+        kept, on_all = final.of(recipe, history)
     facts = fit.facts_of(data, fold, run, history)
     # Only new items are hidden from users who were trained on before: too few to learn chances from.
-    fitted = FittedRecommender.of(data, recipe.model, old.builder, old.settings, facts, old.calibration)
-    on_all = fold is None and history.best_epoch != 0
+    fitted = FittedRecommender.of(data, kept.model, old.builder, old.settings, facts, old.calibration)
     return _Updated(fitted, {"how": "trained on", "score_before": before}, [old.builder] if on_all else [])
 
 

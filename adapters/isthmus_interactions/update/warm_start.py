@@ -59,27 +59,36 @@ def widen(model: nn.Module, learned: nn.Module) -> None:
     load_state(model, widened(state_of(model), state_of(learned)))
 
 
+def continued(recipe: GradientRecipe, learned: nn.Module) -> GradientRecipe:
+    """A recipe that continues from the old weights, with the final values of annealed weights.
+
+    Args:
+        recipe: recipe of the wider model, for which ``can_continue`` is true; its model receives the old weights.
+        learned: the old model.
+    """
+    widen(recipe.model, learned)
+    return _with_full_weights(recipe)
+
+
 def continue_training(
-    recipe: GradientRecipe, learned: nn.Module, source: Source, run: Run, chooser: Validation | None, epochs: int
+    recipe: GradientRecipe, source: Source, run: Run, chooser: Validation | None, epochs: int
 ) -> tuple[History, float | None]:
     """Continue training from the old weights, in place. If no epoch improves the score, the old weights are kept.
 
     Args:
-        recipe: recipe of the wider model, for which ``can_continue`` is true.
-        learned: the old model.
+        recipe: of ``continued``.
         chooser: score that chooses the epoch; None keeps the last one.
-        epochs: epochs of the recipe's plan; 0 only widens the model.
+        epochs: epochs of the recipe's plan; 0 leaves the model only widened.
 
     Returns:
         The history, and the score before the first epoch.
     """
-    widen(recipe.model, learned)
     recipe.model.to(run.torch_device()).eval()
     start = {name: tensor.clone() for name, tensor in state_of(recipe.model).items()}
     before = None if chooser is None else finite(chooser.score(recipe.model))
     history = History(metric=None if chooser is None else chooser.name)
     if epochs:
-        history = _with_full_weights(recipe).fit(source, run, chooser)
+        history = recipe.fit(source, run, chooser)
     if not history.records or (before is not None and (history.best_score is None or history.best_score <= before)):
         # No epoch was better than epoch 0.
         load_state(recipe.model, start)

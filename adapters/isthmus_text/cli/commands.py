@@ -33,7 +33,9 @@ from isthmus.reprs import counted
 from isthmus_text.autoencoder import TextAutoencoder
 from isthmus_text.cli.options import (
     Column,
+    Corrections,
     Documents,
+    Draws,
     OutFile,
     Source,
     Strategy,
@@ -70,6 +72,8 @@ def decode(
     directory: Directory,
     codes: Annotated[Path, typer.Argument(metavar="CODES", help="A .npy file, as written by encode.")],
     strategy: Strategy = "beam",
+    draws: Draws = 0,
+    corrections: Corrections = 0,
     seed: Seed = 0,
     out: OutFile = None,
     as_json: Json = False,
@@ -77,7 +81,9 @@ def decode(
     """Decode codes to texts."""
     check_out_file(out)
     numbers = codes_from(codes)
-    _emit_texts(TextAutoencoder.load(directory).decode(numbers, strategy=strategy, seed=seed), out, as_json)
+    model = TextAutoencoder.load(directory)
+    texts = model.decode(numbers, strategy=strategy, draws=draws, corrections=corrections, seed=seed)
+    _emit_texts(texts, out, as_json)
 
 
 def reconstruct(

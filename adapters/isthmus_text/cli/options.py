@@ -21,6 +21,8 @@ Source = Annotated[str, typer.Argument(metavar="FILE", help="A file of lines, CS
 Column = Annotated[str | None, typer.Option(help="Column of texts in a table [text].")]
 Documents = Annotated[bool, typer.Option("--documents", help="Each file is one text; FILE may be a folder.")]
 Strategy = Annotated[str, typer.Option(help="beam, greedy or nucleus.")]
+Draws = Annotated[int, typer.Option(help="Further samples, of which the nearest is taken.")]
+Corrections = Annotated[int, typer.Option(help="Rounds of a search for a text with this code.")]
 
 
 def _writable(out: Path | None) -> Path | None:

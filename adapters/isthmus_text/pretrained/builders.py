@@ -16,11 +16,12 @@ from isthmus.core.readouts import LinearReadout
 from isthmus.errors import SettingError
 from isthmus.models.recipes.checks import check_settings
 from isthmus.models.recipes.recipe import GradientRecipe
-from isthmus.protocols import Phase
+from isthmus.protocols import Phase, Source
 from isthmus.training.batching import TokenBudget
 from isthmus.training.plan import Plan
 from isthmus_text.pretrained.anchor import AnchorPenalty
 from isthmus_text.pretrained.checkpoints import MINILM, CheckpointLike, pretrained_encoder
+from isthmus_text.pretrained.linear_start import start_linear
 
 
 def denoising_text(
@@ -128,6 +129,7 @@ def readable_embeddings(
     slots: int = 8,
     dropout: float = 0.0,
     noise: float = 0.0,
+    linear_start: bool = False,
     trains_encoder: bool = False,
     anchor: float = 0.0,
     epochs: int = 10,
@@ -157,6 +159,8 @@ def readable_embeddings(
         dropout: share of the units that are set to 0 in the decoder during training.
         noise: standard deviation of the noise on embeddings in training; each number of a normalised embedding has a
             standard deviation of about 1/√width.
+        linear_start: whether the decoder starts with a linear regression of a text's tokens on its vector, see
+            ``start_linear``; for short trainings.
         trains_encoder: whether the encoder is trained, too; texts are then rows of the checkpoint's tokenizer.
         anchor: weight of the penalty that keeps the embeddings of a trained encoder close to the original ones, in nats
             per unit of cosine distance.
@@ -172,29 +176,39 @@ def readable_embeddings(
         A recipe to fit.
 
     Raises:
-        SettingError: a setting outside its range, noise for an encoder that is trained, or an anchor for one that is
-            not.
+        SettingError: a setting outside its range, noise or a linear start for an encoder that is trained, or an anchor
+            for one that is not.
         SourceError: a directory that is not a checkpoint.
         MissingLibraryError: without ``transformers``, or ``minilm`` without its extra.
     """
     check_settings(hidden=hidden, layers=layers, heads=heads, slots=slots, epochs=epochs)
     if noise and trains_encoder:
         raise SettingError(f"noise={noise} with trains_encoder", expected="noise on the vectors of a frozen encoder")
+    if linear_start and trains_encoder:
+        raise SettingError("linear_start with trains_encoder", expected="the vectors of a frozen encoder")
     if anchor and not trains_encoder:
         raise SettingError(f"anchor={anchor} of a frozen encoder", expected="trains_encoder=True, or no anchor")
     encoder = pretrained_encoder(checkpoint, frozen=not trains_encoder)
     penalty = AnchorPenalty(anchor, 0.0)
+    decoder = _decoder(signal, hidden, layers, heads, encoder.width, slots, dropout, generator)
+    readout = LinearReadout(hidden, signal.vocabulary, generator=generator)
     model = Autoencoder(
         encoder=KnownVectors(encoder),
         bottleneck=Deterministic(),
-        decoder=_decoder(signal, hidden, layers, heads, encoder.width, slots, dropout, generator),
-        readout=LinearReadout(hidden, signal.vocabulary, generator=generator),
+        decoder=decoder,
+        readout=readout,
         likelihood=Categorical(),
         corruption=GaussianNoise(noise) if noise else None,
         penalties=[penalty],
     )
     plan = Plan((Phase(epochs),), TokenBudget(tokens), learning_rate, decay, (0.9, 0.999), weight_decay, clip, patience)
-    return GradientRecipe(model, plan, lambda source: penalty.before_training(encoder, source))
+
+    def before_training(source: Source) -> None:
+        penalty.before_training(encoder, source)
+        if linear_start:
+            start_linear(decoder, readout, source)
+
+    return GradientRecipe(model, plan, before_training)
 
 
 def _decoder(

@@ -1,4 +1,4 @@
-"""All that a text autoencoder offers."""
+"""The requests that a text autoencoder answers."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def offer(model: TextAutoencoder) -> Offer:
 
 
 def _trial(model: TextAutoencoder, count: int, seed: int) -> tuple[str, list[Document]]:
-    """Texts that the model is asked for the codes of: of its own, or drawn from its vocabulary."""
+    """Texts for a load test: training texts, or random words of the vocabulary."""
     gallery, generator = model.fitted.gallery, np.random.default_rng(seed)
     if gallery is not None and gallery.items is not None:
         texts = [gallery.items[row] for row in generator.integers(len(gallery), size=count).tolist()]
@@ -89,7 +89,7 @@ class TextAnswers:
         self.model = model
 
     def embed(self, requests: Sequence[Embed]) -> list[Document]:
-        """Codes of the texts of several requests."""
+        """Encode the texts of several requests."""
         texts = [self._texts(one) for one in requests]
         counts = [sum(map(len, self.model.adapter.input.tokenizer.encode(own))) for own in texts]
         codes = split(self.model.encode([text for own in texts for text in own]), list(map(len, texts)))

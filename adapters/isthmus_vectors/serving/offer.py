@@ -1,4 +1,4 @@
-"""All that autoencoders of vectors, detectors and compressors offer."""
+"""The requests that autoencoders of vectors, detectors and compressors answer."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def _of_autoencoder(model: VectorAutoencoder) -> Offer:
 
 
 def _trial(action: str, width: int) -> Callable[[int, int], tuple[str, list[Document]]]:
-    """Rows of normal numbers."""
+    """Rows for a load test: normally distributed numbers."""
 
     def trial(count: int, seed: int) -> tuple[str, list[Document]]:
         rows = np.random.default_rng(seed).normal(size=(count, 1, width))
@@ -118,7 +118,7 @@ class VectorAnswers:
         self._model = model
 
     def embed(self, request: Embed) -> Document:
-        """Codes of rows."""
+        """Encode rows."""
         given: Any = request.input
         rows = given if isinstance(given[0], list) else [given]
         if len({len(row) for row in rows}) > 1:
@@ -126,7 +126,7 @@ class VectorAnswers:
         return embedded(self._model.encode(np.array(rows, dtype=np.float64)), request, 0)
 
     def search(self, request: Search) -> Document:
-        """The rows that are nearest."""
+        """Find the nearest rows."""
         found = asked(request, lambda rows: self._model.search(rows, request.k, metric=request.metric))
         return {"answers": [{"found": one} for one in found_records(found)]}
 

@@ -16,17 +16,18 @@ import logging
 import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any
 
+import numpy as np
 import torch
 import typer
 from torch import nn
 
 from benchmarks.harness import Line, Results, Smoke, chosen, kept
 from benchmarks.recommendation.quality.cache import Fits
-from benchmarks.recommendation.quality.settings import BLENDS, METRICS, MODELS, SOLVED, choices
+from benchmarks.recommendation.quality.settings import BLENDS, METRICS, MODELS, SOLVED, WIDE, choices
 from benchmarks.recommendation.quality.splits import CHOSEN_BY, DEMO, SPLITS, final, tuning
 from benchmarks.recommendation.quality.tables import of_splits
 from isthmus import plugins
@@ -36,8 +37,10 @@ from isthmus.models.blend import weigh
 from isthmus.models.recipes.settings import built, checked
 from isthmus.sources import BagSource
 from isthmus.tasks.evaluation import evaluate
-from isthmus.training.run import Run
+from isthmus.training.plan import Plan
+from isthmus.training.run import Run, Validation
 from isthmus_interactions.auto import auto
+from isthmus_interactions.auto.blending import ScoreTables
 from isthmus_interactions.fit import validation_score
 from isthmus_interactions.splits import FoldIn
 
@@ -46,6 +49,8 @@ logger = logging.getLogger("recommendation_quality")
 NAME = "recommendation_quality"
 TITLE = "Quality on published splits"
 EVERY = (*MODELS, *BLENDS, "auto")
+SCORES = 1 << 27
+"""Of each part of a blend, by which its weights are chosen: half a GiB, those of 3,700 people on the largest split."""
 
 
 @dataclass(frozen=True)
@@ -109,7 +114,7 @@ def tuned(split: str, model: str, setting: Mapping[str, Any], bench: Bench) -> L
     run, metric = Run(seed=0), CHOSEN_BY[split]
     started = time.perf_counter()
     recipe = recipe_of(model, len(train.items), setting, run)
-    history = recipe.fit(BagSource.from_csr(train.matrix), run, validation_score(fold, metric))
+    history = recipe.fit(BagSource.from_csr(train.matrix), run, score_during(recipe, split, fold))
     spent = time.perf_counter() - started
     bench.fits.keep(("tuning", split, model, setting, 0), recipe.model)
     assert history.best_score is not None
@@ -120,6 +125,14 @@ def tuned(split: str, model: str, setting: Mapping[str, Any], bench: Bench) -> L
         "epochs": len(history.records),
         "threads": torch.get_num_threads(),
     }
+
+
+def score_during(recipe: Any, split: str, fold: FoldIn) -> Validation:
+    """The validation score after each epoch; on the largest split only after the last one of a learning rate that falls
+    to 0, since scoring would take longer than training."""
+    plan, score = getattr(recipe, "plan", None), validation_score(fold, CHOSEN_BY[split])
+    once_alone = split in WIDE and isinstance(plan, Plan) and plan.decay == "cosine" and plan.patience is None
+    return replace(score, every=plan.epochs) if once_alone else score
 
 
 def judged(split: str, model: str, setting: Mapping[str, Any], seed: int, epoch: int | None, bench: Bench) -> Line:
@@ -159,7 +172,7 @@ def blended(split: str, model: str, seed: int, bench: Bench) -> None:
         (train, fold), (_, test) = tuning(split), final(split)
         joined = Blend([part(bench, "tuning", split, name, settings[name], 0) for name in names])
         source = BagSource.from_csr(train.matrix)
-        weights = weigh(joined, names, source, validation_score(fold, CHOSEN_BY[split]), 1)
+        weights = weigh(joined, names, source, score_of(joined, fold, CHOSEN_BY[split]), 1)
         whole = Blend([part(bench, "final", split, name, settings[name], seed) for name in names])
         whole.weigh(joined.weights.tolist(), joined.exponents.tolist())
         spent = time.perf_counter() - started + sum(finals[name]["fit_seconds"] for name in names)
@@ -169,6 +182,12 @@ def blended(split: str, model: str, seed: int, bench: Bench) -> None:
         return {**outcome, **shares, "validation": validation, "fit_seconds": round(spent, 2)}
 
     once(bench, "final", split, model, setting, seed, work)
+
+
+def score_of(joined: Blend, fold: FoldIn, metric: str) -> Validation:
+    """The score by which weights are chosen: each part scores evenly spaced people once, everybody if there are few."""
+    tables = ScoreTables(joined, fold, metric, SCORES)
+    return tables.validation(np.ones(len(tables.rows), dtype=np.bool_))
 
 
 def part(bench: Bench, stage: str, split: str, model: str, setting: Mapping[str, Any], seed: int) -> nn.Module:

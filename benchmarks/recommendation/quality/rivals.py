@@ -4,7 +4,8 @@ Every fit is a process of its own in the rival's environment, on one core. It is
 best 100 items of each person; the metrics are ours, the same for everybody. Settings are chosen on the validation part
 (``rival_settings.py``), where training also stops early; then the chosen ones are trained once more on everything known
 before the test, for as many epochs as were best. A fit above 20 GiB of memory or 30 minutes of the processor is ended
-and recorded as such. What has a line in ``results/recommendation_rivals.jsonl`` is not done again.
+and recorded as such. What has a line in ``results/recommendation_rivals.jsonl`` is not done again, unless ``--values``
+names a folder that lacks each person's values of a final.
 
 The environments:
 
@@ -40,6 +41,7 @@ from benchmarks.recommendation.quality.rival_process import (
 )
 from benchmarks.recommendation.quality.rival_settings import GROUPS, RIVALS, Rival, Setting
 from benchmarks.recommendation.quality.settings import METRICS
+from benchmarks.recommendation.quality.significance import values_of
 from benchmarks.recommendation.quality.splits import CHOSEN_BY, DEMO, SPLITS, STRONG, final, per_user, tuning
 from benchmarks.recommendation.quality.tables import of_rivals
 from isthmus_interactions.interactions import Interactions
@@ -89,8 +91,11 @@ def run(
             if one.library in pythons:
                 compare(DEMO, replace(one, settings=one.settings[-1:]), 0, bench)
         return results.made
-    for python, name in ((cornac_python, "Cornac and implicit"), (recbole_python, "RecBole")):
-        available(python, name, smoke=False)
+    libraries = {RIVALS[name].library for name in chosen(rival, RIVALS)}
+    if libraries & {"cornac", "implicit"}:
+        available(cornac_python, "Cornac and implicit", smoke=False)
+    if "recbole" in libraries:
+        available(recbole_python, "RecBole", smoke=False)
     pythons = {"cornac": cornac_python, "implicit": cornac_python, "recbole": recbole_python}
     bench = Bench(results, Environments(pythons), limits, values)
     try:
@@ -149,10 +154,17 @@ def once(bench: Bench, stage: str, split: str, rival: Rival, setting: Setting, s
     """The line of this piece of work: the one already there, or a new one."""
     key = {"stage": stage, "split": split, "rival": rival.name, "setting": dict(setting), "seed": seed}
     found = bench.results.find(**key)
-    if found is not None:
+    if found is not None and not _lacks_values(found, bench):
         return found
     logger.info("%s %s, %s %s", stage, split, rival.name, json.dumps(dict(setting)))
     return bench.results.add(**key, **work())
+
+
+def _lacks_values(line: Line, bench: Bench) -> bool:
+    """Whether a line is of a final whose values are wanted and not there."""
+    if line["stage"] != "final" or line["outcome"] != "done" or bench.values is None:
+        return False
+    return not values_of(bench.values, line).exists()
 
 
 def measured(

@@ -1,12 +1,14 @@
-"""Are the differences significant? A paired bootstrap over the users of each test, ours against the best other library.
+"""Are the differences significant? A paired bootstrap over the users of each test, ours against the best other library,
+and networks against those of the same name.
 
-The folders are those that ``recommendation_quality --values`` and ``recommendation_rivals --values`` wrote. Of ours
-stand for each split ``auto``, and the model that was best on the validation part; against them the rival's model that
-is best in the test, which favours the rival.
+The folders are those that ``recommendation_quality --values`` and ``recommendation_rivals --values`` wrote; what has no
+values there is left out. Of ours stand for each split ``auto``, and the model that was best on the validation part;
+against them the rival's model that is best in the test, which favours the rival.
 """
 
 from __future__ import annotations
 
+import logging
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
@@ -16,10 +18,12 @@ import numpy as np
 import typer
 
 from benchmarks.harness import Line, Results, Smoke, kept
-from benchmarks.recommendation.quality.settings import METRICS
+from benchmarks.recommendation.quality.settings import METRICS, NAMESAKES
 from benchmarks.recommendation.quality.splits import CHOSEN_BY, DEMO, SPLITS, paired_bootstrap
 from benchmarks.recommendation.quality.tables import finals, of_differences
 from isthmus.errors import SourceError
+
+logger = logging.getLogger("recommendation_compare")
 
 NAME = "recommendation_compare"
 TITLE = "Confidence intervals of the differences"
@@ -61,17 +65,26 @@ def on_split(
         for line in picked:
             if line is not None:
                 compared(results, metric, line, rival, folder, other)
+    for line in mine:
+        for rival in theirs:
+            if rival["rival"] in NAMESAKES.get(line["model"], ()):
+                compared(results, CHOSEN_BY[split], line, rival, folder, other)
 
 
 def compared(results: Results, metric: str, ours: Line, rival: Line, folder: Path, rivals: Path) -> None:
-    """One line: how far ahead, with the interval of 95 %.
+    """One line: how far ahead, with the interval of 95 %; none if values are missing.
 
     Raises:
         SourceError: the folders hold values of different people.
     """
     split = ours["split"]
-    first = np.load(folder / f"{split}.{ours['model']}.{ours['seed']}.npz")[metric]
-    second = np.load(rivals / f"{split}.{rival['rival'].replace(' ', '-')}.{rival['seed']}.npz")[metric]
+    paths = folder / f"{split}.{ours['model']}.{ours['seed']}.npz", values_of(rivals, rival)
+    missing = [str(path) for path in paths if not path.exists()]
+    if missing:
+        who = f"{ours['model']} against {rival['rival']} on {split}"
+        logger.info("%s is left out: no %s", who, " and no ".join(missing))
+        return
+    first, second = (np.load(path)[metric] for path in paths)
     if len(first) != len(second):
         raise SourceError(f"{split}: values of {len(first)} and {len(second)} people", expected="the same people")
     found = paired_bootstrap(first, second)
@@ -88,6 +101,11 @@ def compared(results: Results, metric: str, ours: Line, rival: Line, folder: Pat
         people=len(first),
         draws=10_000,
     )
+
+
+def values_of(folder: Path, final: Line) -> Path:
+    """The file of each person's values of a rival's final."""
+    return folder / f"{final['split']}.{final['rival'].replace(' ', '-')}.{final['seed']}.npz"
 
 
 def best_validated(split: str, ours: Sequence[Line], mine: Sequence[Line]) -> Line:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from benchmarks.harness import Line, mark, markdown, newest
-from benchmarks.recommendation.quality.settings import BLENDS, METRICS
+from benchmarks.recommendation.quality.settings import BLENDS, METRICS, NAMESAKES
 from benchmarks.recommendation.quality.splits import DEMO
 
 TITLES: Mapping[str, str] = {
@@ -120,10 +120,16 @@ def of_differences(lines: Sequence[Line]) -> list[str]:
             " and ".join(f"{one:.4f}" for one in line["means"]),
             f"{line['difference']:+.4f} [{line['low']:+.4f}, {line['high']:+.4f}]",
         )
-        for line in newest(lines, lambda line: [line[key] for key in ("split", "ours", "metric")])
+        for line in newest(lines, _comparison)
     ]
     told = "With the 95 % interval of the mean over resampled users; positive values mean that ours ranks better."
     return [told, "", *markdown(["split", "models", "metric", "means", "difference"], rows)] if rows else []
+
+
+def _comparison(line: Line) -> list[str]:
+    """What a comparison is of: a network and one rival of its name, or the best of ours and whoever else is best."""
+    rival = [line["rival"]] if line["ours"] in NAMESAKES else []
+    return [line["split"], line["ours"], *rival, line["metric"]]
 
 
 def released(rival: str) -> str:

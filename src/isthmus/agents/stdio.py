@@ -27,7 +27,7 @@ def server_of(toolbox: Callable[[], Toolbox]) -> Server[Any]:
             loading models does not delay the greeting, for which clients wait a few seconds.
 
     Returns:
-        What ``run`` speaks for; tests connect to it in the same process.
+        The server that ``run`` serves; tests connect to it in the same process.
     """
     # Models answer one after the other: each uses all cores.
     one_at_a_time = anyio.CapacityLimiter(1)
@@ -56,7 +56,7 @@ def server_of(toolbox: Callable[[], Toolbox]) -> Server[Any]:
 
 
 def run(toolbox: Callable[[], Toolbox]) -> None:
-    """Answer until the other side closes.
+    """Serve until the client closes the connection.
 
     Args:
         toolbox: returns the tools, see ``server_of``.

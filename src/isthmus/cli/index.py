@@ -229,7 +229,7 @@ def _opened(directory: Path, mmap: bool = False) -> Index | ShardedIndex:
 
 
 def _check_parts(*written: object) -> None:
-    """Check that nothing is told of text files, which an index of several parts is not built from."""
+    """Refuse options for text files: an index of several parts is not built from them."""
     if any(one is not None for one in written):
         raise InputError(
             "--parts with --encoding, --delimiter or --header", expected="Parquet files or a .npy file, without these"

@@ -219,7 +219,7 @@ def training_options(
 
 @contextmanager
 def _heard(wanted: bool) -> Iterator[None]:
-    """A context in which a process prints nothing unless it is wanted: of several processes one speaks for all."""
+    """A context that silences all processes of a job except one."""
     if wanted:
         yield
         return

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from isthmus.core.likelihoods.continuous import Gaussian as GaussianLikelihood
     from isthmus.core.likelihoods.continuous import Laplace, LearnedGaussian, LearnedLaplace, OptimalGaussian
     from isthmus.core.likelihoods.discrete import Bernoulli, Categorical, Multinomial
+    from isthmus.core.likelihoods.sampled_categorical import SampledCategorical
     from isthmus.core.likelihoods.sampled_multinomial import SampledMultinomial
     from isthmus.core.likelihoods.unit_interval import ContinuousBernoulli, DiscretisedLogisticMixture
     from isthmus.core.linear.dense import LinearAutoencoder
@@ -127,6 +128,7 @@ __all__ = [
     "ReinitialiseDecoder",
     "ResidualQuantizer",
     "SaltAndPepper",
+    "SampledCategorical",
     "SampledMultinomial",
     "SparseLinear",
     "SparseUnits",
@@ -211,6 +213,7 @@ _MODULES = {
         "Categorical",
         "Multinomial",
     ),
+    "likelihoods.sampled_categorical": ("SampledCategorical",),
     "likelihoods.sampled_multinomial": ("SampledMultinomial",),
     "likelihoods.unit_interval": (
         "ContinuousBernoulli",

@@ -135,6 +135,7 @@ class Autoencoder(nn.Module):
         samples: int = 1,
         corrupt: bool = True,
         sample_code: bool = True,
+        likelihood: Likelihood | None = None,
     ) -> Step:
         """One forward pass. With a generator the inputs are corrupted and the code is sampled; without one, neither.
 
@@ -144,6 +145,7 @@ class Autoencoder(nn.Module):
             samples: number of code samples per row; more than one for importance weighting.
             corrupt: False leaves the inputs clean even with a generator.
             sample_code: False decodes the point even with a generator.
+            likelihood: replaces that of the model.
 
         Returns:
             The inputs of objectives and penalties; ``log_likelihood`` is [batch, samples], nats per record, higher is
@@ -157,7 +159,7 @@ class Autoencoder(nn.Module):
         given = share.given(Batch(batch.rows, inputs, batch.targets)).repeat(samples)
         with computing(share):
             decoded = self.decoder(share.samples(code.sample, samples), given)
-            of_own = self.likelihood(self.readout, decoded, given.targets, generator=generator)
+            of_own = (likelihood or self.likelihood)(self.readout, decoded, given.targets, generator=generator)
         log_likelihood = share.joined(of_own.view(-1, samples))
         return Step(self, batch, code, decoded, log_likelihood, samples, generator)
 

@@ -82,7 +82,7 @@ def calibration_error(chances: Any, happened: Any, *, bins: int = BINS) -> float
 
     Returns:
         From 0 (perfect) to 1; lower is better. Even perfect probabilities have a random error of about the standard
-        error of a group.
+        error of a group, see ``error_of_true_chances``.
 
     Raises:
         InputError: no events, or not as many chances as outcomes.
@@ -90,6 +90,50 @@ def calibration_error(chances: Any, happened: Any, *, bins: int = BINS) -> float
     groups = reliability(chances, happened, bins=bins)
     total = sum(group.count for group in groups)
     return sum(group.count * abs(group.promised - group.found) for group in groups) / total
+
+
+@dataclass(frozen=True)
+class TrueChances:
+    """The calibration error that these probabilities would have if they were true.
+
+    Attributes:
+        mean: mean of the error over simulated outcomes.
+        high: 95 % quantile; a larger error shows that the probabilities are not true.
+    """
+
+    mean: float
+    high: float
+
+
+def error_of_true_chances(chances: Any, *, bins: int = BINS, draws: int = 500, seed: int = 0) -> TrueChances:
+    """The calibration error that is due to chance alone, by simulation: outcomes are drawn from the probabilities.
+
+    With few events the error of perfect probabilities is not 0, so that a measured error only counts above this one.
+    Bröcker & Smith 2007, "Increasing the reliability of reliability diagrams", draw outcomes in the same way.
+
+    Args:
+        chances: predicted probability of each event, from 0 to 1.
+        bins: number of groups, as for ``calibration_error``.
+        draws: number of simulations.
+        seed: seed of the simulations.
+
+    Returns:
+        Mean and 95 % quantile. Outcomes are drawn independently of each other.
+
+    Raises:
+        InputError: no events.
+    """
+    told = np.sort(np.asarray(chances, np.float64).ravel(), kind="stable")
+    if not told.size:
+        raise InputError("no chances", expected="at least one")
+    starts = np.unique([part[0] for part in np.array_split(np.arange(told.size), bins) if part.size])
+    promised = np.add.reduceat(told, starts)
+    generator = np.random.default_rng(seed)
+    errors = [
+        np.abs(promised - np.add.reduceat(generator.random(told.size) < told, starts, dtype=np.float64)).sum()
+        for _ in range(draws)
+    ]
+    return TrueChances(float(np.mean(errors) / told.size), float(np.quantile(errors, 0.95) / told.size))
 
 
 def _groups(promised: npt.NDArray[np.float64], found: npt.NDArray[np.float64], bins: int) -> list[Group]:

@@ -8,6 +8,7 @@ whole set. Mutual information cannot exceed ln N, so values for sets of differen
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -19,6 +20,9 @@ from isthmus.core.autoencoder import Autoencoder
 from isthmus.core.bottlenecks.gaussian import DiagonalGaussian
 from isthmus.errors import InputError, SettingError
 from isthmus.machine.devices import double
+
+Density = Callable[[Tensor], Tensor]
+"""The log density of codes [n, code], in nats."""
 
 CELLS = 1 << 22
 """Number of pairs of records whose densities are computed at a time."""
@@ -108,7 +112,6 @@ def _pairs(z: Float64[Tensor, "block code"], posterior: DiagonalGaussian) -> Flo
     return -0.5 * (z.square() @ precision.T - 2 * z @ weighted.T + constant)
 
 
-@torch.no_grad()
 def importance_weighted(
     model: Autoencoder, batch: Batch, *, generator: Generator, samples: int = 500, chunk: int = 100
 ) -> Float64[Tensor, " batch"]:
@@ -127,6 +130,29 @@ def importance_weighted(
     Raises:
         SettingError: samples or chunk below 1, or a model without posterior or prior.
     """
+    return weighted_under(model, batch, (None,), generator=generator, samples=samples, chunk=chunk)[0]
+
+
+@torch.no_grad()
+def weighted_under(
+    model: Autoencoder,
+    batch: Batch,
+    priors: Sequence[Density | None],
+    *,
+    generator: Generator,
+    samples: int = 500,
+    chunk: int = 100,
+) -> Float64[Tensor, "priors batch"]:
+    """``importance_weighted`` under several priors, from the same draws, which are decoded once.
+
+    Args:
+        model, batch, generator, samples, chunk: as in ``importance_weighted``.
+        priors: log densities of codes [n, code], in nats, such as ``FittedMixture.log_prob``; None for that of the
+            model's own prior.
+
+    Raises:
+        SettingError: samples or chunk below 1, or a model without posterior or prior.
+    """
     if samples < 1 or chunk < 1:
         raise SettingError(f"samples {samples} and chunk {chunk}", expected="at least 1 of each")
     parts = []
@@ -136,6 +162,9 @@ def importance_weighted(
         if step.code.posterior is None:
             raise SettingError("a model without a posterior", expected="a variational model")
         posterior = step.code.posterior.log_prob(step.code.sample).view(-1, some)
-        weights = double(step.log_likelihood) + double(model.prior.log_prob(step)) - double(posterior)
-        parts.append(weights.logsumexp(1))
+        densities = [
+            model.prior.log_prob(step) if prior is None else prior(step.code.sample).view(-1, some) for prior in priors
+        ]
+        fixed = double(step.log_likelihood) - double(posterior)
+        parts.append(torch.stack([(fixed + double(density).to(fixed.device)).logsumexp(1) for density in densities]))
     return torch.stack(parts).logsumexp(0) - math.log(samples)

@@ -86,6 +86,17 @@ class History:
         scored = [place for place, record in enumerate(self.records) if self.metric in record]
         return len(self.records) - scored[0] if scored else 0
 
+    @property
+    def stalled(self) -> int:
+        """Number of whole epochs whose finite score was not better than all before."""
+        best, found = -math.inf, 0
+        for record in self.records:
+            if self.metric is not None and self.metric in record and "part" not in record:
+                score = float(record[self.metric])
+                found += math.isfinite(score) and score <= best
+                best = max(best, score) if math.isfinite(score) else best
+        return found
+
     def __repr__(self) -> str:
         best = "" if self.best_score is None else f"best {self.metric} {self.best_score:.4g} in epoch {self.best_epoch}"
         ended = (

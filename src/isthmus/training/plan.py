@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 
 from isthmus.errors import SettingError
@@ -9,29 +10,36 @@ from isthmus.protocols import Phase
 from isthmus.reprs import brief
 from isthmus.training.batching import Batching, Shuffled
 
-DECAYS = ("constant", "cosine", "timed")
-OPTIMIZERS = ("adam", "muon")
+DECAYS = ("constant", "cosine", "timed", "halving")
+OPTIMIZERS = ("adam", "muon", "sgd", "mixed")
 
 
 @brief
 @dataclass(frozen=True)
 class Plan:
-    """Phases and the optimiser, which is Adam (Kingma & Ba 2015) or Muon (Jordan et al. 2024).
+    """Phases and the optimiser.
 
     Attributes:
         phases: in order; their epochs add up.
         batching: how an epoch is split into batches.
         learning_rate: initial learning rate.
-        decay: ``constant``; ``cosine``: from the learning rate to 0 over the whole plan (Loshchilov & Hutter 2017); or
+        decay: ``constant``; ``cosine``: from the learning rate to 0 over the whole plan (Loshchilov & Hutter 2017);
             ``timed``: the same, but it also reaches 0 when a run's time limit is over, if that comes first, so that a
             training that is cut short by it ends well; its result then depends on the speed of the machine. Of several
-            processes, which must have the same rate, the time is not looked at.
-        optimizer: ``adam``, or ``muon``, which makes the updates of large matrices orthogonal (``steps.muon``).
+            processes, which must have the same rate, the time is not looked at. Or ``halving``: half as large after
+            every epoch whose validation score is not the best so far; without validation that is constant.
         betas: decay rates of Adam.
         weight_decay: an L2 penalty: weight_decay · W is added to the gradient of matrices, but not of biases.
         clip: maximum L2 norm of the whole gradient; None for no limit.
         patience: epochs without a better validation score before training stops; None trains to the end.
+        fewest: epochs before which ``patience`` does not end the training.
+        average: η of an average of the weights over epochs, which is then scored and kept: it reaches back over about
+            the last 1 / (η + 1) of the training, see ``isthmus.training.steps.averaging``. None keeps the weights of an
+            epoch.
         rowwise: whether sparse gradients only update their rows (``sparse_adam.RowwiseAdam``).
+        optimizer: ``adam`` (Kingma & Ba 2015); ``muon``, which makes the updates of large matrices orthogonal
+            (``steps.muon``); ``sgd``, stochastic gradient descent without momentum; or ``mixed``, the
+            latter for decoder and readout, and for the other parts Adam with 0.003 times the learning rate.
         capturable: whether a step does the same tensor operations for every batch: it never synchronises with the
             device, keeps no state in Python (counters, switches), draws only from the trainer's generator, and its
             schedules accept the progress as a tensor. Such steps may be captured in a CUDA graph; if a step does not
@@ -42,13 +50,15 @@ class Plan:
     batching: Batching = field(default_factory=Shuffled)
     learning_rate: float = 1e-3
     decay: str = "constant"
-    optimizer: str = "adam"
     betas: tuple[float, float] = (0.9, 0.999)
     weight_decay: float = 0.0
     clip: float | None = None
     patience: int | None = None
     rowwise: bool = False
+    optimizer: str = "adam"
     capturable: bool = False
+    average: float | None = None
+    fewest: int = 0
 
     def __post_init__(self) -> None:
         if not self.phases or any(phase.epochs < 1 for phase in self.phases):
@@ -65,6 +75,14 @@ class Plan:
             raise SettingError(f"weight decay {self.weight_decay}", expected="a number of 0 or more")
         if self.patience is not None and self.patience < 1:
             raise SettingError(f"patience {self.patience}", expected="at least 1 epoch, or none")
+        if self.fewest < 0:
+            raise SettingError(f"fewest {self.fewest}", expected="0 epochs or more")
+        if self.average is not None and not 0 <= self.average < math.inf:
+            raise SettingError(f"average {self.average}", expected="a number of 0 or more, or none")
+        if self.average is not None and self.optimizer != "adam":
+            raise SettingError(
+                f"average {self.average} with {self.optimizer}", expected="adam, which keeps the average"
+            )
         if self.rowwise and self.clip is not None:
             raise SettingError(
                 f"clip {self.clip} of a row-wise plan", expected="None", remedy="lower the learning rate"
@@ -73,8 +91,8 @@ class Plan:
             raise SettingError(f"decay {self.decay!r}", expected=" or ".join(map(repr, DECAYS)))
         if self.optimizer not in OPTIMIZERS:
             raise SettingError(f"optimizer {self.optimizer!r}", expected=" or ".join(map(repr, OPTIMIZERS)))
-        if self.optimizer != "adam" and (self.rowwise or self.capturable):
-            raise SettingError(f"optimizer {self.optimizer!r} of a row-wise or capturable plan", expected="'adam'")
+        if self.rowwise and self.optimizer != "adam":
+            raise SettingError(f"optimizer {self.optimizer!r} of a row-wise plan", expected="'adam'")
 
     @property
     def epochs(self) -> int:
@@ -85,14 +103,17 @@ class Plan:
         """The plan as text that is the same in every process."""
         phases = [(phase.name, phase.epochs, phase.trainable, phase.corrupt) for phase in self.phases]
         numbers = f"learning rate {self.learning_rate} {self.decay}, betas {self.betas}, clip {self.clip}"
+        later = f" after {self.fewest} epochs" if self.fewest else ""
         rowwise = ", row-wise" if self.rowwise else ""
-        rowwise += f", {self.optimizer}" if self.optimizer != "adam" else ""
+        optimizer = "" if self.optimizer == "adam" else f", {self.optimizer}"
         points = [index for index, phase in enumerate(self.phases) if not phase.sample_code]
         samples = [phase.samples for phase in self.phases]
+        others = [_named(phase.likelihood) for phase in self.phases]
         return (
             f"phases {phases}, {self.batching}, {numbers}, weight decay {self.weight_decay}, patience {self.patience}"
-            f"{rowwise}{f', without draws in phases {points}' if points else ''}"
-            f"{f', samples {samples}' if max(samples) > 1 else ''}"
+            f"{later}{rowwise}{optimizer}{f', without draws in phases {points}' if points else ''}"
+            f"{f', samples {samples}' if max(samples) > 1 else ''}{f', likelihoods {others}' if any(others) else ''}"
+            f"{'' if self.average is None else f', average {self.average}'}"
         )
 
     def phase_of(self, epoch: int) -> Phase:
@@ -102,3 +123,10 @@ class Plan:
                 return phase
             epoch -= phase.epochs
         raise SettingError(f"epoch {epoch} beyond the plan", expected=f"an epoch below {self.epochs}")
+
+
+def _named(part: object) -> str | None:
+    """A part in words that are the same in every process: the usual repr has an address in it."""
+    if part is None or type(part).__repr__ is not object.__repr__:
+        return None if part is None else repr(part)
+    return type(part).__name__

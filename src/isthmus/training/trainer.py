@@ -27,8 +27,9 @@ from isthmus.training.interrupts import StopRequest, interruptible
 from isthmus.training.plan import Plan
 from isthmus.training.process import denormals_as_zero, keep_freed_memory
 from isthmus.training.run import Run, Validation
+from isthmus.training.steps.averaging import WeightAverage
 from isthmus.training.steps.graphs import Prepared, graphed
-from isthmus.training.steps.step import Pace, Stepper, Terms, adam
+from isthmus.training.steps.step import Pace, Stepper, Terms, optimizer_of
 
 logger = logging.getLogger(__name__)
 
@@ -122,7 +123,7 @@ class _Training:
         self.lengths = source.lengths.cpu()
         self.plan, self.run, self.validation, self.store = plan, run, validation, store
         self.order, self.noise = run.generator("cpu", 1), run.generator(self.device, 2)
-        self.optimizer = adam(model, plan)
+        self.optimizer = optimizer_of(model, plan)
         self.state = TrainingState(
             f"{plan.described()}, {len(source)} rows, seed {run.seed}",
             model,
@@ -131,6 +132,7 @@ class _Training:
         )
         self.pace = 1 if self.device.type == "cpu" else LOOK_EVERY
         self.best = BestWeights(store)
+        self.average = WeightAverage(self.optimizer, plan.average)
         self.stepper = Stepper(model, plan, run, self.optimizer, self.noise, lambda phase: self._act("step", phase))
         self.graphs = graphed(self.stepper, self.source, self.device)
         self.history = History()
@@ -198,9 +200,11 @@ class _Training:
         elif done.steps < (1 if self.history.out_of_time else FEWEST_STEPS):
             return False
         record = self._record(done, whole)
+        self.average.add(epoch + 1)
         if self.validation and ((epoch + 1) % self.validation.every == 0 or not whole):
             self.model.eval()
-            record |= self.placement.agreed(self.validation.numbers(self.model, scored=done.phase.validate))
+            with self.average.shown():
+                record |= self.placement.agreed(self.validation.numbers(self.model, scored=done.phase.validate))
         record["seconds"] = time.perf_counter() - done.started
         with stop.held():
             self._take(record, whole)
@@ -223,8 +227,8 @@ class _Training:
     def _take(self, record: dict[str, float | int | str], whole: bool) -> None:
         epoch = int(record["epoch"])
         self._keep_if_best(record)
-        patience = self.plan.patience
-        self.history.stopped_early = whole and patience is not None and self.history.since_best() >= patience
+        patience = math.inf if self.plan.patience is None or epoch < self.plan.fewest else self.plan.patience
+        self.history.stopped_early = whole and self.history.since_best() >= patience
         self.run.progress.epoch(record)
         # Training can only be resumed between two epochs.
         if whole and self.run.checkpoints and (epoch % self.run.every == 0 or epoch == self.last):
@@ -237,7 +241,8 @@ class _Training:
         if not history.take(record):
             return
         try:
-            self.best.keep(int(record["epoch"]), self.model)
+            with self.average.shown():
+                self.best.keep(int(record["epoch"]), self.model)
         except BaseException:
             # The best weights on disk are still the previous ones.
             history.best_epoch, history.best_score = before
@@ -303,6 +308,8 @@ class _Training:
         return self.seen / (self.plan.epochs * len(self.source))
 
     def _rate(self) -> float:
+        if self.plan.decay == "halving":
+            return self.plan.learning_rate * 0.5**self.history.stalled
         if self.plan.decay == "constant":
             return self.plan.learning_rate
         over = self._progress() if self.plan.decay == "cosine" else max(self._progress(), self._time_over())
@@ -344,6 +351,8 @@ class _Training:
         self.graphs = None
         if self.history.best_epoch is not None:
             self.best.load(self.history.best_epoch, self.model)
+        else:
+            self.average.use()
         self.model.eval()
 
     def _finish_anyway(self) -> None:

@@ -61,6 +61,9 @@ def test_the_best_of_many_equal_candidates_is_not_expected_to_be_better() -> Non
 def test_a_single_candidate_is_expected_to_score_as_it_did() -> None:
     values = np.random.default_rng(2).random(200)
     assert expected_score([values], seed=0) == pytest.approx(values.mean(), abs=0.01)
+    weights = np.arange(200.0)
+    weighed = expected_score([values], seed=0, weights=weights)
+    assert weighed == pytest.approx(np.average(values, weights=weights), abs=0.01)
     assert expected_score([], seed=0) is None
     assert expected_score([values[:1]], seed=0) is None
 
@@ -70,6 +73,7 @@ def test_users_who_are_asked_several_times_count_once() -> None:
     history, held_out = (csr_array(np.array(one, np.float32)) for one in rows)
     judge = Judge(FoldIn(history, held_out, ["a", "b", "a", "c"]), "ndcg@5")
     assert judge.by_user(np.array([1.0, 0.5, 0.0])).tolist() == [0.5, 0.5]
+    assert judge.rows_by_user(np.array([1.0, 0.5, 0.0])).tolist() == [2, 1]
     assert judge.by_user(judge.of_all(np.array([0.25]), np.array([1]))).tolist() == [0.25]
 
 
@@ -191,7 +195,7 @@ def test_what_is_expected_on_others_is_told_beside_the_best_score() -> None:
     with one_thread():
         made = Recommender.fit(planted(), run=RUN, metric="ndcg@5")
     expected = made.facts["expected"]
-    assert 0 < expected["score"] <= 1
+    assert 0 < expected["score"] <= expected["chosen_with"]
     assert expected["chosen_with"] == max(
         line["ndcg@5"] for line in made.facts["tried"] if line["ndcg@5"] is not None and "no better" not in line["note"]
     )

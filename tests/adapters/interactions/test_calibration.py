@@ -19,6 +19,7 @@ from isthmus.cli import main
 from isthmus.errors import BundleError, InputError, SettingError
 from isthmus.metrics.calibration import calibration_error
 from isthmus_interactions import Interactions, ItemFeatures, Recommender
+from isthmus_interactions.calibration import chances
 from isthmus_interactions.calibration.chances import Calibration
 from isthmus_interactions.calibration.curve import LEAST, Curve
 from isthmus_interactions.calibration.logistic import logistic_regression
@@ -47,6 +48,13 @@ def test_weights_count_as_often_as_they_say() -> None:
     assert Curve.fit(scores, hits, weights).at(np.array([1.0, 2.0])).tolist() == pytest.approx([0.1, 0.4])
 
 
+def test_a_mixture_lies_between_a_curve_and_a_function() -> None:
+    curve = Curve(np.array([1.0, 2.0]), np.array([0.2, 0.8]))
+    mixed = curve.towards(lambda scores: scores / 4, 0.25, np.array([0.0, 4.0]))
+    assert mixed.at(np.array([0.0, 1.0, 1.5, 2.0, 4.0])).tolist() == pytest.approx([0.05, 0.2375, 0.40625, 0.575, 0.95])
+    assert Curve.from_json(mixed.to_json()).scores.tolist() == [0, 1, 2, 4]
+
+
 # --- chances with which hits were drawn ------------------------------------------------------------------------------
 
 
@@ -55,10 +63,10 @@ def drawn(users: int, seed: int, items: int = 30) -> tuple[Outcomes, np.ndarray]
     generator = np.random.default_rng(seed)
     scores = -np.sort(-generator.normal(size=(users, items)) - generator.normal(size=(users, 1)), 1)
     lengths = generator.integers(5, 200, users)
-    chances = expit(1.2 * scores + 0.8 * np.log(lengths / 30)[:, None] - 0.3 * np.log(np.arange(1, items + 1)) - 1)
-    hits = generator.random(scores.shape) < chances
+    true = expit(1.2 * scores + 0.8 * np.log(lengths / 30)[:, None] - 0.3 * np.log(np.arange(1, items + 1)) - 1)
+    hits = generator.random(scores.shape) < true
     none = (np.array([-5.0, -5.0]), np.array([False, False]), np.ones(2))
-    return Outcomes(scores, hits, lengths, hits.sum(1), *none), chances
+    return Outcomes(scores, hits, lengths, hits.sum(1), *none), true
 
 
 def test_told_chances_are_those_of_the_draw() -> None:
@@ -72,6 +80,17 @@ def test_told_chances_are_those_of_the_draw() -> None:
     short, long = asked.lengths < 30, asked.lengths > 100
     for some in (short, long):
         assert told[some].sum(1).mean() == pytest.approx(true[some].sum(1).mean(), rel=0.05)
+
+
+def test_from_few_users_little_is_learnt_about_steps(monkeypatch: pytest.MonkeyPatch) -> None:
+    def distance() -> float:
+        asked, true = drawn(500, 100)
+        learnt = [Calibration.fit(drawn(60, seed)[0], "drawn") for seed in range(6)]
+        return float(np.mean([np.abs(one.chances(asked.scores, asked.scores, asked.lengths) - true) for one in learnt]))
+
+    doubted = distance()
+    monkeypatch.setattr(chances, "DOUBTED", 0)
+    assert doubted < 0.9 * distance()
 
 
 def test_too_few_users_or_hits_are_an_error() -> None:

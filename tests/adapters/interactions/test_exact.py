@@ -174,13 +174,17 @@ def test_other_models_are_fitted_anew_without_what_is_forgotten(model: str) -> N
 def test_mistakes(subtests: pytest.Subtests) -> None:
     names = trained("ease", planted(names="x"))
     wide = default("ease").with_features(ItemFeatures.of([*range(0, 240, 10), 7000], csr_array(np.ones((25, 1)))))
-    everybody = default("ease").adapter.users.ids.tolist()
+    known = default("ease")
+    informed = changed(known, settings={**known.settings, "feature_weight": 2.0})
+    everybody = known.adapter.users.ids.tolist()
     for call, error, said in [
         (lambda: default("mult_vae").learn(events((7, 0))), SettingError, "update"),
         (lambda: trained("ease", length_power=0.5).learn(events((7, 0))), SettingError, "length_power=0"),
         (lambda: default("ease").learn(events((7, 0)), check=-1), SettingError, "check"),
         (lambda: wide.learn(events((7, 0))), SettingError, "features"),
         (lambda: wide.forget(users=[1000]), SettingError, "features"),
+        (lambda: informed.learn(events((7, 0))), SettingError, "exact learning of .* fit on all data with features="),
+        (lambda: informed.forget(users=[1000]), SettingError, "forgetting of .* fit on all data with features="),
         (lambda: default("ease").learn((["a"], ["b"])), InputError, "'a'"),
         (lambda: default("ease").forget(), InputError, "users=\\[...\\]"),
         (lambda: default("ease").forget(users=[]), InputError, "users=\\[...\\]"),

@@ -202,6 +202,15 @@ def test_the_state_before_the_first_epoch_is_among_those_to_choose_from() -> Non
     np.testing.assert_allclose(after.score([[0, 10]], items), good.score([[0, 10]], items), rtol=1e-5, atol=1e-5)
 
 
+def test_training_continues_on_everybody_for_as_many_epochs_as_were_best() -> None:
+    after = updated("mult_dae", epochs=4, validation=0.2, metric="ndcg@5")
+    best = after.history.best_epoch
+    assert best
+    assert (after.facts["validation_users"], after.facts["fitted_on_everybody"]) == (18, ["mult_dae"])
+    once = updated("mult_dae", epochs=best)
+    assert torch.equal(after.model.readout.weight, once.model.readout.weight)
+
+
 def test_what_is_annealed_stays_at_its_end() -> None:
     """β is 0 in the first step of a first training; going on, its rate costs what it did at the end."""
     builder = plugins.find_builder("mult_vae", "interactions")[1]
@@ -392,7 +401,7 @@ def test_facts_of_auto_stay_true(subtests: pytest.Subtests) -> None:
         ("blend", 0.0, ["mult_dae", "ease", "sparse_linear"]),
         ("blend", 0.2, ["ease", "sparse_linear"]),
         ("mult_dae", 0.0, ["mult_dae"]),
-        ("mult_dae", 0.2, []),
+        ("mult_dae", 0.2, ["mult_dae"]),
         ("ease", 0.2, ["ease"]),
     ]:
         with subtests.test(model=model, validation=validation, names=names):

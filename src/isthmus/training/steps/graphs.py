@@ -227,7 +227,7 @@ def graphed(stepper: Stepper, source: Source, device: torch.device) -> GraphedSt
 def _obstacle(stepper: Stepper, source: Source, device: torch.device) -> str | None:
     if device.type not in CAPTURES:
         return f"device {device.type} has none"
-    if not stepper.plan.capturable or stepper.plan.rowwise:
+    if not stepper.plan.capturable or stepper.plan.rowwise or stepper.plan.optimizer != "adam":
         return "the steps of this model cannot be captured"
     if not (hasattr(source, "layout") and hasattr(source, "gathered")):
         return f"the shapes of batches of a {type(source).__name__} are not known beforehand"

@@ -18,6 +18,7 @@ from isthmus.protocols import Phase
 from isthmus.training.plan import Plan
 from isthmus.training.run import Run
 from isthmus.training.steps.fused_adam import FusedAdam
+from isthmus.training.steps.mixed import Mixed
 from isthmus.training.steps.muon import Muon
 from isthmus.training.steps.sparse_adam import RowwiseAdam
 
@@ -98,7 +99,12 @@ class Stepper:
             group["lr"] = pace.rate
         with self.run.products(self.numbers * batch.size), self.placement.sharing(batch.inputs):
             step = self.model.step(
-                batch, generator=self.noise, samples=phase.samples, corrupt=phase.corrupt, sample_code=phase.sample_code
+                batch,
+                generator=self.noise,
+                samples=phase.samples,
+                corrupt=phase.corrupt,
+                sample_code=phase.sample_code,
+                likelihood=phase.likelihood,
             )
             loss = self.model.loss(step, progress=pace.progress, objective=phase.objective)
         if checked is not None:
@@ -115,19 +121,46 @@ class Stepper:
             return Terms(("loss", *loss.terms), torch.stack([loss.total, *loss.terms.values()]))
 
 
-def adam(model: nn.Module, plan: Plan) -> torch.optim.Optimizer:
+def optimizer_of(model: nn.Module, plan: Plan) -> torch.optim.Optimizer:
     """The plan's optimiser for all trainable parameters of the model, which are updated by one fused operation."""
+    if plan.optimizer == "sgd":
+        return torch.optim.SGD(_groups(model, plan), lr=plan.learning_rate, fused=True)
+    if plan.optimizer == "muon":
+        return Muon(_groups(model, plan), lr=plan.learning_rate, betas=plan.betas)
+    if plan.optimizer == "mixed":
+        return _mixed(model, plan)
+    return adam(model, plan)
+
+
+def _mixed(model: nn.Module, plan: Plan) -> torch.optim.Optimizer:
+    """Stochastic gradient descent for decoder and readout, Adam for the other parts."""
+    decoding = {
+        id(p) for part in (model.decoder, model.readout) if isinstance(part, nn.Module) for p in part.parameters()
+    }
+    groups = [
+        {**group, "params": params, "adam": by_adam}
+        for group in _groups(model, plan)
+        for by_adam in (True, False)
+        if (params := [p for p in group["params"] if (id(p) in decoding) is not by_adam])
+    ]
+    return Mixed(groups, lr=plan.learning_rate, betas=plan.betas)
+
+
+def adam(model: nn.Module, plan: Plan) -> torch.optim.Optimizer:
+    """Adam for all trainable parameters of the model, with the plan's settings."""
+    groups = _groups(model, plan)
+    if plan.rowwise:
+        return RowwiseAdam(groups, lr=plan.learning_rate, betas=plan.betas)
+    return FusedAdam(groups, lr=plan.learning_rate, betas=plan.betas)
+
+
+def _groups(model: nn.Module, plan: Plan) -> list[dict[str, Any]]:
     trainable = [p for p in model.parameters() if p.requires_grad]
     # One group without weight decay; each group costs the time of a small matrix product in every step.
     matrices = [p for p in trainable if p.ndim > 1 or not plan.weight_decay]
     others = [p for p in trainable if p.ndim <= 1 and plan.weight_decay]
-    groups = [
+    return [
         {"params": params, "weight_decay": decay}
         for params, decay in ((matrices, plan.weight_decay), (others, 0.0))
         if params
     ]
-    if plan.rowwise:
-        return RowwiseAdam(groups, lr=plan.learning_rate, betas=plan.betas)
-    if plan.optimizer == "muon":
-        return Muon(groups, lr=plan.learning_rate, betas=plan.betas)
-    return FusedAdam(groups, lr=plan.learning_rate, betas=plan.betas)
