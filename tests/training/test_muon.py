@@ -35,7 +35,7 @@ def test_singular_vectors_are_kept() -> None:
     left, _, right = torch.linalg.svd(given, full_matrices=False)
     turned = left.mT @ orthogonal(given) @ right.mT
     off = turned - torch.diag_embed(turned.diagonal(dim1=1, dim2=2))
-    assert float(off.abs().max()) < 1e-3
+    assert float(off.abs().max()) < 0.05, "three digits where products are bf16"
 
 
 def test_an_update_is_as_large_as_one_of_adam_and_small_tensors_are_left_to_adam() -> None:
