@@ -102,8 +102,11 @@ def photographs(known: Sequence[Line]) -> list[str]:
 
 def _spent(line: Line) -> str:
     """Hours, processor and plan of a training."""
+    hours = f"{line['hours']:.2f} hours of one core"
+    if "cpu_hours_of_each" in line:
+        hours = f"{line['cpu_hours_of_each']:.2f} hours of one core within {line['hours']:.2f} hours"
     return (
-        f"{line['hours']:.2f} hours of one core ({processor_kind(line)}; `{line['model']}`, {line['epochs_done']} of "
+        f"{hours} ({processor_kind(line)}; `{line['model']}`, {line['epochs_done']} of "
         f"{line['settings']['epochs']} epochs of {line['crops']:,} crops)"
     )
 
@@ -120,10 +123,10 @@ def _generation(known: Sequence[Line]) -> list[str]:
         f"accuracy {first['accuracy_of_the_classifier']:.1%}); training images are "
         f"{first['frechet_of_training_images']:.2f} away. Lower is better; it compares with nothing elsewhere. "
         f"{first['settings']['code']} numbers, {first['settings']['epochs']} epochs; the models of pythae 0.1.2 have "
-        "the same layers and a mixture of 10, too. The pixels of `vanilla` are Bernoulli."
+        "the same layers and a mixture of 10 normal distributions, too."
     )
     cells = [
-        (_model(line), line["prior"], f"{line['frechet']:.2f}", f"{line['frechet_of_reconstructions']:.2f}")
+        (_drawing(line), line["prior"], f"{line['frechet']:.2f}", f"{line['frechet_of_reconstructions']:.2f}")
         for line in sorted(distances, key=lambda line: float(line["frechet"]))
     ]
     return [*rows, told, "", *markdown(["model", "samples from", "distance", "of reconstructions"], cells)]
@@ -142,6 +145,12 @@ def _likelihoods(known: Sequence[Line]) -> list[str]:
         for line in sorted(known, key=lambda line: float(line["nll"]))
     ]
     return [told, "", *markdown(["model", "samples in training", "−log p"], rows), ""]
+
+
+def _drawing(line: Line) -> str:
+    """The model, and the likelihood of its pixels if it is not the usual one."""
+    likelihood = line["settings"].get("likelihood")
+    return _model(line) + (f", {likelihood}" if likelihood else "")
 
 
 def _model(line: Line) -> str:

@@ -54,8 +54,8 @@ def unet_denoiser(
 ) -> GradientRecipe:
     """A U-Net of residual blocks that is told the level of the noise, as DRUNet is (Zhang et al., TPAMI 2022).
 
-    Advice: to denoise photographs in less time than ``residual_denoiser``; train it on crops of 64 x 64 pixels or more,
-    and apply it to whole images. The level is estimated where it is not given.
+    Advice: to denoise photographs whose level of noise is known or to be chosen; it is estimated otherwise. Train it on
+    crops of 48 x 48 pixels or more, and apply it to whole images.
 
     The size of the signal is that of the crops; the network does not depend on it. Without biases: an image and a level
     that are scaled together give a result that is scaled alike, so that it works beyond the levels that it has seen
