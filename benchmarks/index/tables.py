@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from benchmarks.harness import Line, mark, markdown, newest
 
@@ -32,8 +32,25 @@ def recall(lines: Sequence[Line]) -> list[str]:
             "",
             *markdown(["", *(f"{target:g}" for target in TARGETS)], [("**isthmus `Index`**", *cells), *rivals]),
             "",
+            *_alone(own, others),
         ]
     return rows
+
+
+def _alone(own: Mapping[float, Line], others: Mapping[str, Line]) -> list[str]:
+    """The same for queries that are asked one at a time, where that was measured."""
+    if not own or any("seconds_a_query" not in line for line in own.values()):
+        return []
+    cells = [f"{own[target]['seconds_a_query'] * 1e6:.0f}" if target in own else "not run" for target in TARGETS]
+    rivals = []
+    for side, name in SIDES.items():
+        curve = others[side]["curve"] if side in others else []
+        if all("seconds_a_query" in point for point in curve) and curve:
+            enough = [[point for point in curve if point["recall"] >= target] for target in TARGETS]
+            alone = [min((point["seconds_a_query"] for point in some), default=None) for some in enough]
+            rivals.append((name, *("never" if value is None else f"{value * 1e6:.0f}" for value in alone)))
+    head = ["", *(f"{target:g}" for target in TARGETS)]
+    return ["Microseconds of a query alone:", "", *markdown(head, [("**isthmus `Index`**", *cells), *rivals]), ""]
 
 
 def _own(line: Line) -> str:

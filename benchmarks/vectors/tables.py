@@ -89,8 +89,9 @@ def speeds(lines: Sequence[Line]) -> list[str]:
         return []
     first = known[0]
     told = (
-        f"Rows per second, network W-64-32-64-W, {first['epochs']} epochs, {first['runs']['isthmus'][0]['threads']} "
-        "threads; in brackets the mean squared error of a held-out (standardised) number."
+        f"Rows per second on the processor, network W-64-32-64-W, {first['epochs']} epochs, "
+        f"{first['runs']['isthmus'][0]['threads']} threads; in brackets the mean squared error of a held-out "
+        "(standardised) number."
     )
     rows = []
     for line in known:

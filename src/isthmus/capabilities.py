@@ -6,6 +6,9 @@ method to add. They are used instead of checks of the types of parts::
     part        method                          used by
     Encoder     affine_layers, input_weights,   the contractive penalty (exact derivatives of plain layers)
                 twice_differentiable
+    Encoder, Bottleneck,                        steps of small networks with the gradient written out
+    Decoder, Readout        affine_layers
+    Likelihood  descent                         the same
     Encoder     entered_shape                   the prior of pseudo-inputs
     Encoder     token_vectors                   search of texts by their words, where codes hold words at their places
     Encoder     codes_of_ids                    codes of rows of token ids at once, without padding: bags of tokens
@@ -23,14 +26,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol, cast
+from typing import Any, Protocol, cast, runtime_checkable
 
 from jaxtyping import Float
 from torch import Tensor, nn
 
 from isthmus.batch import Bags, Tensors
 from isthmus.errors import SettingError
-from isthmus.protocols import Bottleneck, Decoder, Encoder, Posterior, Prior, Readout, Step
+from isthmus.protocols import Bottleneck, Decoder, Encoder, Likelihood, Posterior, Prior, Readout, Step
 from isthmus.reprs import brief
 
 # --- what the methods return -----------------------------------------------------------------------------------------
@@ -71,7 +74,7 @@ class AffineLayer:
 
 
 class LayeredPart(Protocol):
-    """An encoder or bottleneck that may consist of plain consecutive layers."""
+    """A part that may consist of plain consecutive layers."""
 
     def affine_layers(self) -> Sequence[AffineLayer] | None:
         """All layers from input to output, in order; an empty sequence for the identity, and None if the part does not
@@ -132,6 +135,16 @@ class FactorisedPrior(Protocol):
         """The rate of each dimension, nats; their sum is ``rate``."""
 
 
+@runtime_checkable
+class SlopedLikelihood(Protocol):
+    """A likelihood of dense numbers with a gradient in closed form."""
+
+    def descent(
+        self, logits: Float[Tensor, "batch width"], targets: Tensors
+    ) -> tuple[Float[Tensor, ""], Float[Tensor, "batch width"]]:
+        """The mean of −log p over the rows, nats per record, and its gradient at the logits."""
+
+
 class CodeReader(Protocol):
     """A decoder that declares the first weights by which the code is multiplied."""
 
@@ -142,7 +155,7 @@ class CodeReader(Protocol):
 # --- how they are asked for ------------------------------------------------------------------------------------------
 
 
-def affine_layers(part: Encoder | Bottleneck) -> tuple[AffineLayer, ...] | None:
+def affine_layers(part: Encoder | Bottleneck | Decoder | Readout) -> tuple[AffineLayer, ...] | None:
     """The layers of a part, or None if it has others or does not declare them."""
     offered: LayeredPart | None = _offers(part, "affine_layers")
     layers = None if offered is None else offered.affine_layers()
@@ -221,6 +234,11 @@ def dimension_rates(prior: Prior, step: Step) -> Float[Tensor, "batch *cells cod
     """
     offered: FactorisedPrior = _asked(prior, "dimension_rates")
     return offered.dimension_rates(step)
+
+
+def sloped(likelihood: Likelihood) -> SlopedLikelihood | None:
+    """The likelihood, if it has a gradient in closed form."""
+    return _offers(likelihood, "descent")
 
 
 def code_weights(decoder: Decoder, readout: Readout) -> tuple[CodeWeights, ...]:

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from isthmus.errors import SettingError
 from isthmus.index.exact.searcher import ExactSearcher
-from isthmus.index.faiss import FaissSearcher, FaissSettings, Kind, SearchSettings, check_kind
+from isthmus.index.faiss import FaissSearcher, FaissSettings, Kind, SearchSettings, check_kind, hnsw, ivf
 from isthmus.index.faiss.candidates import nearer
 from isthmus.index.faiss.hnsw import spatial_order
 from isthmus.index.faiss.hnsw_pca import axes
@@ -322,3 +322,39 @@ def test_other_settings_ask_the_same_index():
     assert not torch.equal(few.rows, exact.rows)
     with pytest.raises(SettingError, match="widen is 0"):
         searcher.with_search_settings(SearchSettings(widen=0))
+
+
+@pytest.mark.parametrize("kind", ["hnsw", "hnsw-short"])
+def test_the_order_in_which_queries_are_asked_does_not_show(kind: Kind, monkeypatch: pytest.MonkeyPatch):
+    queries = numbers(50, 8, seed=1)
+    usual = FaissSearcher.build(numbers(500, 8), kind, "l2", links=4, breadth=16)
+    monkeypatch.setattr(hnsw, "MANY_NODES", 100)
+    monkeypatch.setattr(hnsw, "MANY_QUERIES", 2)
+    ordered = FaissSearcher.build(numbers(500, 8), kind, "l2", links=4, breadth=16)
+    assert (usual._query_order, ordered._query_order is None) == (None, False)
+    found, expected = ordered.search(queries, 5), usual.search(queries, 5)
+    assert torch.equal(found.rows, expected.rows)
+    assert torch.equal(found.scores, expected.scores)
+    rows, same = ordered.unfiltered_candidates(queries, 5), usual.unfiltered_candidates(queries, 5)
+    assert rows is not None
+    assert np.array_equal(rows, same)
+
+
+def test_neighbouring_queries_are_asked_one_after_the_other(monkeypatch: pytest.MonkeyPatch):
+    centres = numbers(10, 8) * 50
+    nodes = (centres.repeat(100, 1) + numbers(1000, 8, seed=1)).numpy()
+    graph = faiss.IndexFlatL2(8)
+    graph.add(nodes[spatial_order(nodes, 0)])
+    monkeypatch.setattr(hnsw, "MANY_NODES", 1000)
+    order = hnsw.query_order(graph)
+    assert order is not None
+    turns = order((centres.repeat(20, 1) + numbers(200, 8, seed=2)).numpy())
+    assert sorted(turns.tolist()) == list(range(200))
+    assert (np.diff(turns % 10) != 0).sum() == 9  # each cluster once
+
+
+def test_narrow_vectors_have_fewer_lists():
+    assert [ivf.defaults(250_000, width, 0).lists for width in (64, 65)] == [1000, 2000]
+    assert ivf.defaults(390, 64, 0).lists == 10  # no more than the rows can train
+    searcher = FaissSearcher.build(numbers(2000, 8), "ivf", lists=40, probes=10)
+    assert searcher.rebuilt(ExactSearcher.build(numbers(4000, 8))).settings["lists"] == 102

@@ -42,3 +42,14 @@ def test_equal_scores_come_by_rising_row():
     best, values = best_first(rows, scores, 3)
     assert best.tolist() == [[1, 3, 9], [1, 2, 3]]
     assert values.tolist() == [[5, 5, 5], [4, 3, 2]]
+
+
+def test_candidates_in_order_stay_as_they_are():
+    rows = np.array([[7, 3, 9], [4, 3, 2]])
+    scores = np.array([[3, 2, 1], [1, 2, 2]], dtype=np.float32)
+    before = rows.copy(), scores.copy()
+    best, values = best_first(rows, scores, 2)
+    assert best.tolist() == [[7, 3], [2, 3]]
+    assert values.tolist() == [[3, 2], [2, 2]]
+    assert np.array_equal(rows, before[0])
+    assert np.array_equal(scores, before[1])

@@ -1,7 +1,6 @@
 """The loop: the same seed, the best weights, phases, early stopping, checkpoints, and what goes wrong."""
 
 import json
-from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -94,12 +93,6 @@ def test_patience_ends_training():
     history = made.fit(source(), Run(device="cpu"), watch.validation)
     assert history.stopped_early
     assert len(history.records) == 5
-
-
-def test_an_early_dip_does_not_end_training():
-    watch, made = Watch([3, 1, 1, 1, 4, 1, 1, 1, 9]), recipe(epochs=9, patience=2)
-    history = replace(made, plan=replace(made.plan, fewest=5)).fit(source(), Run(device="cpu"), watch.validation)
-    assert (history.stopped_early, history.best_epoch, len(history.records)) == (True, 5, 7)
 
 
 def test_scores_may_be_taken_every_few_epochs():
@@ -336,7 +329,6 @@ def test_what_makes_no_sense_is_refused():
         {"phases": ()},
         {"phases": (Phase(1),), "learning_rate": -1.0},
         {"phases": (Phase(1),), "decay": "x"},
-        {"phases": (Phase(1),), "fewest": -1},
     ):
         with pytest.raises(SettingError):
             Plan(**wrong)

@@ -152,7 +152,7 @@ def networks(data: Interactions, *, ordered: bool = False) -> list[tuple[str, Ma
     everything: list[tuple[str, int, Mapping[str, Any]]] = [
         ("elsa", 256, {"batch_size": fewer, "patience": 4}),
         ("mult_vae", 1200, {"epochs": 100, "patience": 15}),
-        ("rec_vae", 800, {"epochs": 50, "patience": 6, "fewest_epochs": 0}),
+        ("rec_vae", 800, {"epochs": 50, "patience": 6}),
     ]
     if ordered and "sequence_recommender" in plugins.load("interactions").builders:
         everything.insert(1, ("sequence_recommender", 128, {"patience": 4}))

@@ -109,6 +109,11 @@ class Autoencoder(nn.Module):
         scaled: Tensors = self.scaling(inputs) if self.scaling is not None else inputs
         return scaled
 
+    def entering(self, batch: Batch, generator: Generator | None) -> Tensors:
+        """What the encoder reads in training: scaled inputs, corrupted if there is a generator."""
+        inputs = self.scaled(batch.inputs)
+        return inputs if self.corruption is None or generator is None else self.corruption(inputs, generator)
+
     def encode(self, inputs: Tensors, *, generator: Generator | None = None, samples: int = 1) -> Code:
         """Codes of clean inputs: scaled, never corrupted.
 
@@ -151,9 +156,7 @@ class Autoencoder(nn.Module):
             The inputs of objectives and penalties; ``log_likelihood`` is [batch, samples], nats per record, higher is
             better. If several processes share the batch, ``decoded`` only has the rows of this one.
         """
-        inputs = self.scaled(batch.inputs)
-        if self.corruption is not None and corrupt and generator is not None:
-            inputs = self.corruption(inputs, generator)
+        inputs = self.entering(batch, generator if corrupt else None)
         code = self._code(inputs, generator if sample_code else None, samples)
         share = share_of(inputs)
         given = share.given(Batch(batch.rows, inputs, batch.targets)).repeat(samples)

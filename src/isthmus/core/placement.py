@@ -170,6 +170,10 @@ class Placement(Protocol):
         """Whether this process shows the progress and writes what is not distributed."""
 
     @property
+    def alone(self) -> bool:
+        """Whether no other process takes part."""
+
+    @property
     def recovers(self) -> bool:
         """Whether this process can continue with its model after an error; not if other processes wait for it."""
 
@@ -201,6 +205,7 @@ class OneProcess:
     """This process alone."""
 
     leader: bool = True
+    alone: bool = True
     recovers: bool = True
 
     def rows(self, width: int) -> Rows:

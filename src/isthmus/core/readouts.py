@@ -8,8 +8,9 @@ import torch
 from jaxtyping import Float
 from torch import Generator, Tensor, nn
 
+from isthmus.capabilities import AffineLayer
 from isthmus.core.ops.convolutions import doubling
-from isthmus.core.ops.layers import small_bias, xavier
+from isthmus.core.ops.layers import ACTIVATIONS, small_bias, xavier
 from isthmus.core.placement import Rows, current
 from isthmus.errors import SettingError
 from isthmus.protocols import Columns, RankingReadout, Readout
@@ -45,6 +46,10 @@ class LinearReadout(nn.Module):
     def tables(self) -> dict[str, Rows]:
         """The parameters that have one row per column, see ``isthmus.core.placement``."""
         return {"weight": self.rows, "bias": self.rows}
+
+    def affine_layers(self) -> tuple[AffineLayer, ...] | None:
+        """The only layer; None if other processes have some of its rows."""
+        return (AffineLayer(self.weight, self.bias, ACTIVATIONS["identity"]),) if self.rows.whole else None
 
 
 def ranks(readout: Readout) -> TypeGuard[RankingReadout]:

@@ -73,6 +73,11 @@ class Processes:
         return self.talk.leads
 
     @property
+    def alone(self) -> bool:
+        """Never, even if there is only one: its batches are split like those of several."""
+        return False
+
+    @property
     def recovers(self) -> bool:
         """Never, because the other processes would not do the same after an error."""
         return False

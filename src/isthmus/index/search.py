@@ -140,8 +140,8 @@ def search(
     """
     asked = as_queries(queries)
     check_queries(asked, snapshot.width, torch.device("cpu"), snapshot.metric)
-    out, only = excluded(exclude, len(asked), snapshot), allowed(allow, len(asked), snapshot)
-    if not isinstance(k, list | tuple | range) and not np.ndim(k):
+    out, only = excluded(exclude, asked.shape[0], snapshot), allowed(allow, asked.shape[0], snapshot)
+    if isinstance(k, int) or not (isinstance(k, list | tuple | range) or np.ndim(k)):
         return hits_of(snapshot, snapshot.nearest(asked, min(checked_k(k), max(1, len(snapshot))), out, only))
     groups = batches(k, len(asked))
     parts = []
@@ -297,11 +297,15 @@ def as_queries(queries: Any) -> Float[Tensor, "batch width"]:
     Raises:
         InputError: not a numeric array with one or two dimensions.
     """
-    numbers = real_numbers(queries, "queries of numbers")
+    # A copy, so that nobody changes the queries between their checks and the search.
+    if type(queries) is np.ndarray and queries.dtype == np.float32:
+        numbers: npt.NDArray[np.generic] = queries.copy()
+    else:
+        numbers = as_float(real_numbers(queries, "queries of numbers"), np.float32)
     made = numbers[None] if numbers.ndim == 1 else numbers
     if made.ndim != 2:
         raise InputError(f"queries of shape {numbers.shape}", expected="[batch, width] or [width]")
-    return torch.from_numpy(as_float(made, np.float32))
+    return torch.from_numpy(made)
 
 
 def _read(ids: Ids, queries: int, name: str) -> tuple[list[Id] | None, list[list[Id]]]:

@@ -79,7 +79,7 @@ class Segment:
             self.exact = exact
 
     def __len__(self) -> int:
-        return len(self.vectors)
+        return self.vectors.shape[0]
 
     @cached_property
     def exact(self) -> ExactSearcher:

@@ -85,6 +85,8 @@ class Snapshot:
         Returns:
             Rows and scores, nearest first; padded with -1 and -inf where fewer than ``k`` pass the filters.
         """
+        if self.base is not None and self.later is None and self.deleted is None and exclude is None and allow is None:
+            return self.base.nearest(Query(queries, None, None, None), k)
         found: Best | None = None
         for start, request, own in self._requests(queries, exclude, allow):
             near = own.nearest(request, k)

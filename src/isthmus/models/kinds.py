@@ -62,7 +62,7 @@ def vanilla(
         likelihood=sides.likelihood,
         scaling=sides.scaling,
     )
-    return GradientRecipe(model, sides.plan(shared))
+    return GradientRecipe(model, sides.plan(shared, plain=True))
 
 
 def denoising(
@@ -98,7 +98,7 @@ def denoising(
         scaling=sides.scaling,
         corruption=corruption_of(signal, noise, level),
     )
-    return GradientRecipe(model, sides.plan(shared))
+    return GradientRecipe(model, sides.plan(shared, plain=True))
 
 
 def variational(

@@ -186,7 +186,6 @@ def rec_vae(
     batch_size: int | None = None,
     learning_rate: float = 5e-4,
     patience: int | None = 10,
-    fewest_epochs: int = 25,
     average: float | None = 8.0,
     feature_weight: float = 0.0,
     published: bool = False,
@@ -212,8 +211,6 @@ def rec_vae(
         batch_size: users per batch; None is 200 batches an epoch, of 100 to 500 users. Published: 500.
         learning_rate: step size of Adam. Published: 0.0005.
         patience: rounds without a better validation score before training stops; None trains all rounds.
-        fewest_epochs: rounds before which ``patience`` does not end training: on some data the score falls early, for
-            as many rounds, and then rises further.
         average: η of an average of the weights over passes, which is scored and kept: over about the last 1 / (η + 1)
             of the training. Scores of single passes vary so much that chance would choose the best one. None keeps the
             weights of one pass.
@@ -226,8 +223,6 @@ def rec_vae(
     check_settings(encoder_epochs=encoder_epochs, decoder_epochs=decoder_epochs)
     if patience is not None:
         check_settings(patience=patience)
-    if fewest_epochs < 0:
-        raise SettingError(f"fewest_epochs={fewest_epochs}", expected="0 or more")
     encoder = DenselyConnectedEncoder(signal.width, hidden, generator=generator)
     bottleneck = Gaussian(hidden, code, generator=generator)
     readout = LinearReadout(code, signal.width, generator=generator)
@@ -247,15 +242,9 @@ def rec_vae(
     )
     phases = _round(prior, encoder_epochs, decoder_epochs) * epochs
     # The training loop counts passes over the data.
-    passes = encoder_epochs + decoder_epochs
+    passes = None if patience is None else patience * (encoder_epochs + decoder_epochs)
     plan = Plan(
-        phases,
-        shuffled(batch_size),
-        learning_rate=learning_rate,
-        patience=None if patience is None else patience * passes,
-        fewest=fewest_epochs * passes,
-        capturable=True,
-        average=average,
+        phases, shuffled(batch_size), learning_rate=learning_rate, patience=passes, capturable=True, average=average
     )
     # The prior's copy of the encoder has the same tensors as the encoder.
     encoders = [ItemTable(part, "table") for part in (encoder, prior.get_submodule("encoder"))]

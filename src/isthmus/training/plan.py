@@ -32,7 +32,6 @@ class Plan:
         weight_decay: an L2 penalty: weight_decay · W is added to the gradient of matrices, but not of biases.
         clip: maximum L2 norm of the whole gradient; None for no limit.
         patience: epochs without a better validation score before training stops; None trains to the end.
-        fewest: epochs before which ``patience`` does not end the training.
         average: η of an average of the weights over epochs, which is then scored and kept: it reaches back over about
             the last 1 / (η + 1) of the training, see ``isthmus.training.steps.averaging``. None keeps the weights of an
             epoch.
@@ -44,6 +43,9 @@ class Plan:
             device, keeps no state in Python (counters, switches), draws only from the trainer's generator, and its
             schedules accept the progress as a tensor. Such steps may be captured in a CUDA graph; if a step does not
             meet these conditions, its replay is wrong.
+        plain: whether the loss is the mean of −log p of the decoded point alone: nothing is drawn but the corruption of
+            the inputs, and there is no rate and no penalty. Such steps may be computed without automatic
+            differentiation (``isthmus.training.steps.plain``).
     """
 
     phases: tuple[Phase, ...]
@@ -57,8 +59,8 @@ class Plan:
     rowwise: bool = False
     optimizer: str = "adam"
     capturable: bool = False
+    plain: bool = False
     average: float | None = None
-    fewest: int = 0
 
     def __post_init__(self) -> None:
         if not self.phases or any(phase.epochs < 1 for phase in self.phases):
@@ -75,8 +77,6 @@ class Plan:
             raise SettingError(f"weight decay {self.weight_decay}", expected="a number of 0 or more")
         if self.patience is not None and self.patience < 1:
             raise SettingError(f"patience {self.patience}", expected="at least 1 epoch, or none")
-        if self.fewest < 0:
-            raise SettingError(f"fewest {self.fewest}", expected="0 epochs or more")
         if self.average is not None and not 0 <= self.average < math.inf:
             raise SettingError(f"average {self.average}", expected="a number of 0 or more, or none")
         if self.average is not None and self.optimizer != "adam":
@@ -103,7 +103,6 @@ class Plan:
         """The plan as text that is the same in every process."""
         phases = [(phase.name, phase.epochs, phase.trainable, phase.corrupt) for phase in self.phases]
         numbers = f"learning rate {self.learning_rate} {self.decay}, betas {self.betas}, clip {self.clip}"
-        later = f" after {self.fewest} epochs" if self.fewest else ""
         rowwise = ", row-wise" if self.rowwise else ""
         optimizer = "" if self.optimizer == "adam" else f", {self.optimizer}"
         points = [index for index, phase in enumerate(self.phases) if not phase.sample_code]
@@ -111,7 +110,7 @@ class Plan:
         others = [_named(phase.likelihood) for phase in self.phases]
         return (
             f"phases {phases}, {self.batching}, {numbers}, weight decay {self.weight_decay}, patience {self.patience}"
-            f"{later}{rowwise}{optimizer}{f', without draws in phases {points}' if points else ''}"
+            f"{rowwise}{optimizer}{f', without draws in phases {points}' if points else ''}"
             f"{f', samples {samples}' if max(samples) > 1 else ''}{f', likelihoods {others}' if any(others) else ''}"
             f"{'' if self.average is None else f', average {self.average}'}"
         )

@@ -227,8 +227,8 @@ class _Training:
     def _take(self, record: dict[str, float | int | str], whole: bool) -> None:
         epoch = int(record["epoch"])
         self._keep_if_best(record)
-        patience = math.inf if self.plan.patience is None or epoch < self.plan.fewest else self.plan.patience
-        self.history.stopped_early = whole and self.history.since_best() >= patience
+        patience = self.plan.patience
+        self.history.stopped_early = whole and patience is not None and self.history.since_best() >= patience
         self.run.progress.epoch(record)
         # Training can only be resumed between two epochs.
         if whole and self.run.checkpoints and (epoch % self.run.every == 0 or epoch == self.last):

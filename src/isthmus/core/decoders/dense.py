@@ -8,7 +8,7 @@ from jaxtyping import Float
 from torch import Generator, Tensor, nn
 
 from isthmus.batch import Batch
-from isthmus.capabilities import CodeWeights
+from isthmus.capabilities import AffineLayer, CodeWeights
 from isthmus.core.ops.layers import Mlp, weight_of
 from isthmus.protocols import Readout
 
@@ -32,3 +32,7 @@ class DenseDecoder(nn.Module):
         """The weights of the first layer, or of the readout if there are no layers."""
         layers = self.mlp.layers
         return (CodeWeights(weight_of(layers[0] if len(layers) else readout)),)
+
+    def affine_layers(self) -> tuple[AffineLayer, ...]:
+        """The layers of the MLP."""
+        return self.mlp.affine_layers()

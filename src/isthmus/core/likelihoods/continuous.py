@@ -322,6 +322,23 @@ class Gaussian:
         log_likelihood: Tensor = squares * (-0.5 / self.scale**2) - constant
         return log_likelihood
 
+    @torch.no_grad()
+    def descent(
+        self, logits: Float[Tensor, "batch width"], targets: Tensors
+    ) -> tuple[Float[Tensor, ""], Float[Tensor, "batch width"]]:
+        """The mean of −log p over the rows in nats, and its gradient at the logits.
+
+        Args:
+            logits: of all numbers.
+            targets: the values to score.
+        """
+        residuals = logits - dense_values(targets)
+        rows, width = residuals.shape
+        flat = residuals.view(-1)
+        constant = width * (math.log(self.scale) + 0.5 * LOG_2PI)
+        nats = torch.dot(flat, flat) * (0.5 / (rows * self.scale**2)) + constant
+        return nats, residuals.mul_(1 / (rows * self.scale**2))
+
     def mean(self, readout: Readout, decoded: Tensor) -> Float[Tensor, "batch ..."]:
         """The expected value, which is the logits themselves."""
         return wide(readout.logits(decoded))

@@ -178,7 +178,7 @@ class ExactSearcher:
         return self._vectors
 
     def __len__(self) -> int:
-        return len(self._vectors)
+        return self._vectors.shape[0]
 
     @torch.no_grad()
     def search(

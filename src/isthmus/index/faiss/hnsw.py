@@ -6,7 +6,8 @@ compared by distance. The graph is built by one thread, because several threads 
 from build to build.
 
 Afterwards the nodes are reordered by the clusters of a k-means, so that neighbours are close in memory and a walk stays
-in the cache. The links stay the same; ``order`` maps positions to rows.
+in the cache. The links stay the same; ``order`` maps positions to rows. The queries of a batch are walked in a similar
+order, so that a walk finds in the cache what the one before it read.
 """
 
 from __future__ import annotations
@@ -18,16 +19,12 @@ import faiss
 import numpy as np
 import numpy.typing as npt
 
-from isthmus.index.faiss.parameters import FaissSettings, SearchSettings
+from isthmus.index.faiss.parameters import NARROW, FaissSettings, SearchSettings
 from isthmus.index.faiss.transforms import Array, TransformedVectors
 from isthmus.index.kinds import Structure, rising
 
 Ints = npt.NDArray[np.int64]
 
-
-NARROW = 64
-"""Up to this number of dimensions, a graph with half of the links, built with a longer search, is faster at equal
-recall."""
 
 NARROWEST_WALK, BROADEST_WALK = 10, 2048
 
@@ -53,7 +50,7 @@ def learn(stored: TransformedVectors, settings: FaissSettings) -> Structure:
 
 
 def defaults(rows: int, width: int, seed: int) -> FaissSettings:
-    """The default settings of a graph.
+    """The default settings of a graph: half of the links for narrow vectors, built with a longer search.
 
     Args:
         rows: number of vectors.
@@ -100,6 +97,36 @@ def spatial_order(vectors: Array, seed: int) -> Ints:
 
 GROUPS, POINTS, ROUNDS = 256, 64, 8
 """Clusters, training vectors per cluster, and iterations of k-means; they affect speed, not results."""
+
+
+LANDMARKS = 64
+"""Nodes that stand for the regions of the graph."""
+
+MANY_QUERIES, MANY_NODES = 128, 1 << 13
+"""Smaller batches, and graphs that fit into the cache, gain nothing from an order of the queries."""
+
+
+class QueryOrder:
+    """An order of queries in which neighbours are together.
+
+    Args:
+        index: FAISS's graph, whose nodes are in a spatial order.
+    """
+
+    def __init__(self, index: Any) -> None:
+        nodes = np.linspace(0, index.ntotal - 1, LANDMARKS).astype(np.int64)
+        self._landmarks: Array = index.reconstruct_batch(nodes)
+        self._half_squares = np.square(self._landmarks).sum(1) / 2
+
+    def __call__(self, queries: Array) -> Ints:
+        """The numbers of the queries, by the nearest landmark."""
+        products = queries @ self._landmarks.T
+        return np.argsort((products - self._half_squares).argmax(1), kind="stable")
+
+
+def query_order(index: Any) -> QueryOrder | None:
+    """The order for an index; None if it would gain nothing."""
+    return QueryOrder(index) if index.ntotal >= MANY_NODES else None
 
 
 def make(stored: TransformedVectors, settings: FaissSettings, structure: Structure) -> Any:

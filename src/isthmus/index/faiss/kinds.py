@@ -92,6 +92,7 @@ def _listed(
         ivf.tuned,
         number_bytes=number_bytes,
         transform=transform,
+        defaults=ivf.defaults,
         row_bytes=lambda width: 8.0,
         inverted=True,
         tells_lists=make in (ivf.full, ivf.sq8),

@@ -8,6 +8,9 @@ from typing import Any, TypedDict, Unpack, cast
 
 from isthmus.errors import SettingError
 
+NARROW = 64
+"""Up to this number of dimensions, fewer lists and fewer links of a graph are faster at equal recall."""
+
 POINTS_A_LIST = 39
 """Minimum number of training points per list; with fewer, FAISS's k-means warns about poor centroids."""
 
@@ -106,9 +109,8 @@ class FaissSettings:
         """
         return cls.checked(rows, **cast(Keywords, dict(saved)))
 
-    def for_rows(self, rows: int) -> FaissSettings:
-        """Settings for another number of rows: a suitable number of lists, of which the same share is visited."""
-        lists = FaissSettings.checked(rows).lists
+    def with_lists(self, lists: int) -> FaissSettings:
+        """The same with another number of lists, of which the same share is visited."""
         return replace(self, lists=lists, probes=max(1, round(self.probes * lists / self.lists)))
 
     def searching(self, settings: SearchSettings) -> FaissSettings:

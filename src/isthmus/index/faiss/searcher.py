@@ -21,7 +21,7 @@ from torch import Tensor
 from isthmus.index.exact.filters import Allow, Filters
 from isthmus.index.exact.searcher import ExactSearcher
 from isthmus.index.exact.top_k import by_score
-from isthmus.index.faiss import ivf
+from isthmus.index.faiss import hnsw, ivf
 from isthmus.index.faiss.candidates import EXACT_SHARE, MOST_CANDIDATES, groups_of, nearer, needed_of, selecting
 from isthmus.index.faiss.kinds import KINDS, Name, check_kind
 from isthmus.index.faiss.parameters import FaissSettings, Keywords, SearchSettings
@@ -56,6 +56,7 @@ class FaissSearcher:
         self._structure, self._kind = structure, KINDS[kind]
         self._transform = self._kind.transform(exact.width)
         self._order = order
+        self._query_order = None if order is None else hnsw.query_order(index)
 
     @classmethod
     def build(
@@ -144,7 +145,8 @@ class FaissSearcher:
 
     def rebuilt(self, exact: ExactSearcher) -> FaissSearcher:
         """The same kind over other vectors: a suitable number of lists, the same share of them visited."""
-        return FaissSearcher.over(exact, self._name, self.faiss_settings.for_rows(len(exact)))
+        lists = self._kind.defaults(len(exact), exact.width, self.faiss_settings.seed).lists
+        return FaissSearcher.over(exact, self._name, self.faiss_settings.with_lists(lists))
 
     @property
     def kind(self) -> Name:
@@ -272,11 +274,17 @@ class FaissSearcher:
         needed = k * self.faiss_settings.widen
         if self._kind.all_seen or needed * EXACT_SHARE > len(self) or needed > MOST_CANDIDATES:
             return None
-        found, prepared = [], self._exact.prepared(queries)
-        for part in prepared.split(max(1, ROWS_UNDER_WAY // needed)):
-            rows = self._ask(part, needed, None)
-            found.append(rows if needed <= k + SPARE else nearer(self._exact, part, rows, k + SPARE))
-        return found[0] if len(found) == 1 else np.concatenate(found)
+        prepared, step = self._exact.prepared(queries), max(1, ROWS_UNDER_WAY // needed)
+        if prepared.shape[0] <= step:
+            return self._nearest(prepared, needed, k + SPARE)
+        return np.concatenate([self._nearest(part, needed, k + SPARE) for part in prepared.split(step)])
+
+    def _nearest(
+        self, prepared: Float[Tensor, "batch width"], needed: int, most: int
+    ) -> Int64[np.ndarray, "batch found"]:
+        """FAISS's candidates, ``needed`` for each query, or the ``most`` nearest of them if they are more."""
+        rows = self._ask(prepared, needed, None)
+        return rows if needed <= most else nearer(self._exact, prepared, rows, most)
 
     def _groups(self, needed: Int64[Tensor, " batch"], filters: Filters) -> list[Int64[Tensor, " some"]]:
         return groups_of(len(self), self.width, self._kind.selects, needed, filters)
@@ -316,6 +324,14 @@ class FaissSearcher:
             asked = np.pad(asked, ((0, 0), (0, width - asked.shape[1])))
         asked = np.ascontiguousarray(asked if axes is None else asked @ axes)
         parameters = self._kind.parameters(self.faiss_settings, candidates, selecting(shared, self._order))
+        turns = self._query_order(asked) if self._query_order and len(asked) >= hnsw.MANY_QUERIES else None
         with limited_to(faiss.omp_get_max_threads, faiss.omp_set_num_threads):
-            found: Int64[np.ndarray, "batch candidates"] = self._index.search(asked, candidates, params=parameters)[1]
-        return found if self._order is None else self._order[found]
+            in_turn = asked if turns is None else asked[turns]
+            found: Int64[np.ndarray, "batch candidates"] = self._index.search(in_turn, candidates, params=parameters)[1]
+        if self._order is not None:
+            found = self._order.take(found)
+        if turns is None:
+            return found
+        rows = np.empty_like(found)
+        rows[turns] = found
+        return rows

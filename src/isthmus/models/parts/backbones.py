@@ -63,12 +63,13 @@ class Backbone:
     clip: float | None = None
     capturable: bool = True
 
-    def plan(self, shared: SharedKeywords, *, samples: int = 1) -> Plan:
+    def plan(self, shared: SharedKeywords, *, samples: int = 1, plain: bool = False) -> Plan:
         """A plan with a single phase.
 
         Args:
             shared: keywords of the kind; missing ones have their defaults.
             samples: number of codes drawn per row.
+            plain: whether the loss is that of a plain autoencoder, as in ``Plan``.
         """
         settings = complete(shared)
         return Plan(
@@ -80,6 +81,7 @@ class Backbone:
             clip=self.clip,
             patience=settings["patience"],
             capturable=self.capturable and samples == 1,
+            plain=plain,
         )
 
 

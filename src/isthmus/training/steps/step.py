@@ -12,7 +12,7 @@ from jaxtyping import Float
 from torch import Generator, Tensor, nn
 
 from isthmus.batch import Batch
-from isthmus.core.autoencoder import Autoencoder
+from isthmus.core.autoencoder import Autoencoder, Loss
 from isthmus.core.placement import Placement, current
 from isthmus.protocols import Phase
 from isthmus.training.plan import Plan
@@ -20,6 +20,7 @@ from isthmus.training.run import Run
 from isthmus.training.steps.fused_adam import FusedAdam
 from isthmus.training.steps.mixed import Mixed
 from isthmus.training.steps.muon import Muon
+from isthmus.training.steps.plain import PlainSteps, plain_steps
 from isthmus.training.steps.sparse_adam import RowwiseAdam
 
 
@@ -64,11 +65,13 @@ class Stepper:
     numbers: int = field(init=False)
     update: Callable[[], object] = field(init=False)
     placement: Placement = field(init=False)
+    plain: PlainSteps | None = field(init=False)
 
     def __post_init__(self) -> None:
         self.placement = current()
         here = next(self.model.parameters(), torch.empty(0)).device.type == "cpu"
         optimizer = self.optimizer
+        self.plain = plain_steps(self.model, self.plan) if here and self.placement.alone else None
         self.update = optimizer.update if here and isinstance(optimizer, FusedAdam) else optimizer.step
         self.trainable = [p for p in self.model.parameters() if p.requires_grad]
         # All processes of a training have to choose the same precision.
@@ -97,7 +100,25 @@ class Stepper:
         """
         for group in self.optimizer.param_groups:
             group["lr"] = pace.rate
+        loss, differentiate = self._loss(batch, phase, pace.progress)
+        if checked is not None:
+            checked(loss.total.detach())
+        differentiate()
+        if self.plan.clip is not None:
+            nn.utils.clip_grad_norm_(self.trainable, self.plan.clip)
+        with held():
+            self.update()
+            self.act(phase)
+        with torch.no_grad():
+            return Terms(("loss", *loss.terms), torch.stack([loss.total, *loss.terms.values()]))
+
+    def _loss(self, batch: Batch, phase: Phase, progress: float | Tensor) -> tuple[Loss, Callable[[], None]]:
+        """The loss of a batch, and a function that computes its gradient."""
         with self.run.products(self.numbers * batch.size), self.placement.sharing(batch.inputs):
+            if self.plain is not None:
+                written_out = self.plain.loss(batch, self.noise if phase.corrupt else None)
+                if written_out is not None:
+                    return written_out
             step = self.model.step(
                 batch,
                 generator=self.noise,
@@ -106,19 +127,13 @@ class Stepper:
                 sample_code=phase.sample_code,
                 likelihood=phase.likelihood,
             )
-            loss = self.model.loss(step, progress=pace.progress, objective=phase.objective)
-        if checked is not None:
-            checked(loss.total.detach())
+            loss = self.model.loss(step, progress=progress, objective=phase.objective)
+        return loss, lambda: self._differentiate(loss.total)
+
+    def _differentiate(self, total: Tensor) -> None:
         for parameter in self.trainable:
             parameter.grad = None
-        self.placement.differentiate(loss.total, self.trainable)
-        if self.plan.clip is not None:
-            nn.utils.clip_grad_norm_(self.trainable, self.plan.clip)
-        with held():
-            self.update()
-            self.act(phase)
-        with torch.no_grad():
-            return Terms(("loss", *loss.terms), torch.stack([loss.total, *loss.terms.values()]))
+        self.placement.differentiate(total, self.trainable)
 
 
 def optimizer_of(model: nn.Module, plan: Plan) -> torch.optim.Optimizer:
