@@ -46,7 +46,7 @@ from isthmus.cli.options import parsed_settings
 from isthmus.core.autoencoder import Autoencoder
 from isthmus.distributed import joined, leads, several
 from isthmus.fitted import FitRequest, FittedAutoencoder, training_facts
-from isthmus.models.restoring import restored
+from isthmus.models.parts.restoring import restored
 from isthmus.models.unet_denoiser import UNetEncoder
 from isthmus.training.history import History
 from isthmus.training.run import Run

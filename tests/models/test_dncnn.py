@@ -14,8 +14,8 @@ from isthmus.bundle.tensors import state_of
 from isthmus.errors import InputError, SettingError
 from isthmus.models.dncnn import UniformNoiseLevel, residual_denoiser
 from isthmus.models.kinds import vanilla
+from isthmus.models.parts.restoring import IdentityReadout, ResidualDecoder, restored
 from isthmus.models.recipes.rebuild import rebuild
-from isthmus.models.restoring import IdentityReadout, ResidualDecoder, restored
 from isthmus.training.run import Run
 
 SMALL = {"filters": 8, "depth": 4, "epochs": 10, "batch_size": 16, "learning_rate": 5e-3, "low": 0.2, "high": 0.2}

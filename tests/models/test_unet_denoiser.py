@@ -13,8 +13,8 @@ from isthmus.batch import Bags, Batch, Grid, Values
 from isthmus.bundle.tensors import state_of
 from isthmus.core.likelihoods.each_scale import EachScaleGaussian
 from isthmus.errors import InputError, SettingError
+from isthmus.models.parts.restoring import IdentityReadout, restored
 from isthmus.models.recipes.rebuild import rebuild
-from isthmus.models.restoring import IdentityReadout, restored
 from isthmus.models.unet_denoiser import ToldNoiseLevel, UNetEncoder, estimated_level, unet_denoiser, with_level
 from isthmus.training.run import Run
 

@@ -13,9 +13,9 @@ from isthmus.core.bottlenecks.deterministic import Deterministic
 from isthmus.core.likelihoods.continuous import Gaussian
 from isthmus.core.ops.convolutions import convolution, images_of
 from isthmus.errors import SettingError
+from isthmus.models.parts.restoring import IdentityReadout, ResidualDecoder, RestoringEncoder, folded
 from isthmus.models.recipes.checks import check_settings
 from isthmus.models.recipes.recipe import GradientRecipe
-from isthmus.models.restoring import IdentityReadout, ResidualDecoder, RestoringEncoder, folded
 from isthmus.protocols import Phase
 from isthmus.training.batching import Shuffled
 from isthmus.training.plan import Plan

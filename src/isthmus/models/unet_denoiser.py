@@ -16,9 +16,9 @@ from isthmus.core.bottlenecks.deterministic import Deterministic
 from isthmus.core.likelihoods.each_scale import EachScaleGaussian
 from isthmus.core.ops.convolutions import check_widths, convolution
 from isthmus.errors import SettingError
+from isthmus.models.parts.restoring import IdentityReadout, ResidualDecoder, RestoringEncoder, folded, pixels_of
 from isthmus.models.recipes.checks import check_settings
 from isthmus.models.recipes.recipe import GradientRecipe
-from isthmus.models.restoring import IdentityReadout, ResidualDecoder, RestoringEncoder, folded, pixels_of
 from isthmus.protocols import Phase
 from isthmus.training.batching import Shuffled
 from isthmus.training.plan import Plan
