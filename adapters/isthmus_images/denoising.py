@@ -10,7 +10,7 @@ import torch
 from isthmus.core.autoencoder import Autoencoder
 from isthmus.errors import SettingError
 from isthmus.fitted import FittedAutoencoder
-from isthmus.models.parts.restoring import restored
+from isthmus.models.denoisers.restoring import restored
 from isthmus.tasks.coding import reconstructions
 from isthmus_images.adapter import ImageAdapter
 from isthmus_images.files.loading import How, Loaded, load

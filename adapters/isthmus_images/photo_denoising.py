@@ -15,8 +15,8 @@ from jaxtyping import Float32
 from isthmus import bundle
 from isthmus.bundle import as_damage
 from isthmus.errors import InputError
-from isthmus.models.parts.restoring import restored
-from isthmus.models.unet_denoiser import estimated_level
+from isthmus.models.denoisers.restoring import restored
+from isthmus.models.denoisers.unet_denoiser import estimated_level
 from isthmus_images.autoencoder import LAYOUT, ImageAutoencoder
 from isthmus_images.denoising import takes_any_size
 

@@ -3,9 +3,9 @@
 from typing import Any
 
 from isthmus.actions import Offer
-from isthmus.models.dncnn import residual_denoiser
+from isthmus.models.denoisers.dncnn import residual_denoiser
+from isthmus.models.denoisers.unet_denoiser import unet_denoiser
 from isthmus.models.kinds import contractive, denoising, sparse, vanilla, variational
-from isthmus.models.unet_denoiser import unet_denoiser
 from isthmus.protocols import Plugin
 from isthmus_images.adapter import ImageAdapter
 from isthmus_images.autoencoder import ImageAutoencoder

@@ -46,8 +46,8 @@ from isthmus.cli.options import parsed_settings
 from isthmus.core.autoencoder import Autoencoder
 from isthmus.distributed import joined, leads, several
 from isthmus.fitted import FitRequest, FittedAutoencoder, training_facts
-from isthmus.models.parts.restoring import restored
-from isthmus.models.unet_denoiser import UNetEncoder
+from isthmus.models.denoisers.restoring import restored
+from isthmus.models.denoisers.unet_denoiser import UNetEncoder
 from isthmus.training.history import History
 from isthmus.training.run import Run
 from isthmus_images.adapter import ImageAdapter

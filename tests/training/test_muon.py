@@ -12,7 +12,7 @@ from torch import nn
 from isthmus.batch import Grid
 from isthmus.bundle.tensors import state_of
 from isthmus.errors import SettingError
-from isthmus.models.unet_denoiser import unet_denoiser
+from isthmus.models.denoisers.unet_denoiser import unet_denoiser
 from isthmus.protocols import Phase
 from isthmus.training.plan import Plan
 from isthmus.training.run import Run

@@ -1,7 +1,8 @@
 """Builders: published models as combinations of shared parts, and the components of their recipes."""
 
 from isthmus.models.blend import BlendRecipe, blend
-from isthmus.models.dncnn import residual_denoiser
+from isthmus.models.denoisers.dncnn import residual_denoiser
+from isthmus.models.denoisers.unet_denoiser import unet_denoiser
 from isthmus.models.elsa import elsa
 from isthmus.models.kinds import contractive, denoising, sparse, vanilla, variational
 from isthmus.models.linear import ClosedFormRecipe, ease, edlae, rdlae
@@ -21,7 +22,6 @@ from isthmus.models.sequence_linear import SequenceLinearRecipe, sequence_linear
 from isthmus.models.sequence_recommender import sequence_recommender
 from isthmus.models.sequence_vae import sequence_vae
 from isthmus.models.sparse_linear import ColumnwiseRecipe, sparse_linear
-from isthmus.models.unet_denoiser import unet_denoiser
 
 __all__ = [
     "Backbone",

@@ -16,7 +16,7 @@ from isthmus.core.bottlenecks.deterministic import Deterministic
 from isthmus.core.likelihoods.each_scale import EachScaleGaussian
 from isthmus.core.ops.convolutions import check_widths, convolution
 from isthmus.errors import SettingError
-from isthmus.models.parts.restoring import IdentityReadout, ResidualDecoder, RestoringEncoder, folded, pixels_of
+from isthmus.models.denoisers.restoring import IdentityReadout, ResidualDecoder, RestoringEncoder, folded, pixels_of
 from isthmus.models.recipes.checks import check_settings
 from isthmus.models.recipes.recipe import GradientRecipe
 from isthmus.protocols import Phase

@@ -13,7 +13,7 @@ from isthmus.core.bottlenecks.deterministic import Deterministic
 from isthmus.core.likelihoods.continuous import Gaussian
 from isthmus.core.ops.convolutions import convolution, images_of
 from isthmus.errors import SettingError
-from isthmus.models.parts.restoring import IdentityReadout, ResidualDecoder, RestoringEncoder, folded
+from isthmus.models.denoisers.restoring import IdentityReadout, ResidualDecoder, RestoringEncoder, folded
 from isthmus.models.recipes.checks import check_settings
 from isthmus.models.recipes.recipe import GradientRecipe
 from isthmus.protocols import Phase
