@@ -79,7 +79,15 @@ information after seven epochs of all sentences is 6.2 nats at 0.001 and 3.9 at 
 
 WHOLE = {"sentences": 42_068, "test": 3_761, "samples": 500, "hidden": 256, "dropout": 0.5, "epochs": 24, "start": 4}
 REDUCED = {"sentences": 10_000, "test": 1_000, "samples": 50, "hidden": 128, "dropout": 0.3, "epochs": 10, "start": 4}
-TINY = {"sentences": 60, "test": 20, "samples": 2, "hidden": 16, "dropout": 0.3, "epochs": 2, "start": 1}
+TINY: Mapping[str, Any] = {
+    "sentences": 60,
+    "test": 20,
+    "samples": 2,
+    "hidden": 16,
+    "dropout": 0.3,
+    "epochs": 2,
+    "start": 1,
+}
 """Of a smoke run, over the bundled sentences."""
 
 LONGEST = 100
@@ -118,7 +126,7 @@ def _all(
     results: Results, methods: list[str], sizes: Mapping[str, Any], seed: int, directory: Path, read: Read
 ) -> list[Line]:
     for method in methods:
-        key = {"method": method, "sizes": sizes, "seed": seed, "settings": settings_of(method, sizes)}
+        key: dict[str, Any] = {"method": method, "sizes": sizes, "seed": seed, "settings": settings_of(method, sizes)}
         if not results.find(**key):
             results.add(**key, **measured(**key, directory=directory, read=read))
     return results.made
