@@ -53,7 +53,7 @@ def limit(threads: int) -> Iterator[None]:
 def clock() -> float:
     """Seconds, to measure searches with: those of the calling thread on the processor if it is the only one, so that
     other work on the machine does not count, otherwise those of a clock on the wall."""
-    alone = _asked == 1 or processes.is_forked()
+    alone = torch.get_num_threads() == 1 and (_asked == 1 or processes.is_forked())
     return time.thread_time() if alone else time.perf_counter()
 
 
