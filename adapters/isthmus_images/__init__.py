@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from isthmus_images.denoising import noised
     from isthmus_images.evaluate import ImageEvaluation
     from isthmus_images.images import Images
+    from isthmus_images.photo_denoising import photo_denoiser
 
 __all__ = [
     "Crops",
@@ -35,6 +36,7 @@ __all__ = [
     "denoise_grey",
     "fashion_mnist",
     "noised",
+    "photo_denoiser",
     "sheet",
     "train400",
 ]
@@ -50,6 +52,7 @@ _MODULES = {
     "denoise_grey": "datasets",
     "fashion_mnist": "datasets",
     "noised": "denoising",
+    "photo_denoiser": "photo_denoising",
     "sheet": "contact_sheet",
     "train400": "datasets",
 }

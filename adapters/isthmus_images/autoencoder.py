@@ -25,6 +25,9 @@ from isthmus_images.exchange import onnx
 from isthmus_images.files.pixels import Shown, ShownPicture, as_shown
 from isthmus_images.images import Images
 
+LAYOUT = BundleLayout(fit.PLUGIN, ImageAdapter.restore)
+"""The layout of the bundles of images."""
+
 
 @final
 @dataclass(frozen=True, eq=False, repr=False)
@@ -108,14 +111,26 @@ class ImageAutoencoder(AutoencoderFace[ImageAdapter, Images, Shown]):
         self.fitted.check_codes()
         return self._codes(self.adapter.records(images, on_error=on_error)).numpy()
 
-    def denoise(self, images: Any) -> Shown | list[ShownPicture]:
+    def denoise(self, images: Any, *, level: float | None = None) -> Shown | list[ShownPicture]:
         """Denoise images; floats may be outside 0 to 1. A model removes the kind of noise that it was trained to
         remove.
 
-        Pure denoisers (``residual_denoiser``) accept images of any size; for different sizes, a list of arrays is
-        returned.
+        Pure denoisers (``residual_denoiser``, ``unet_denoiser``) accept images of any size; for different sizes, a list
+        of arrays is returned.
+
+        Args:
+            images: anything that ``Images.read`` accepts.
+            level: standard deviation of the noise, for pixels from 0 to 1, for a ``unet_denoiser``; None estimates it
+                for each image.
+
+        Returns:
+            The images without noise.
+
+        Raises:
+            InputError: images that cannot be read, or with another size or colour.
+            SettingError: a level below 0, or for a model that is not told one.
         """
-        return denoising.denoised(self.fitted, denoising.noisy_from(self.fitted, images))
+        return denoising.denoised(self.fitted, denoising.noisy_from(self.fitted, images), level)
 
     def evaluate(self, images: Any, *, samples: int = 0, seed: int = 0, noise: float | None = None) -> ImageEvaluation:
         """Evaluate how well held-out images are encoded and reconstructed.
@@ -154,7 +169,7 @@ class ImageAutoencoder(AutoencoderFace[ImageAdapter, Images, Shown]):
 
     @classmethod
     def _layout(cls) -> BundleLayout[ImageAdapter]:
-        return BundleLayout(fit.PLUGIN, ImageAdapter.restore)
+        return LAYOUT
 
     def _read(self, source: Any) -> Images:
         return self.adapter.records(source)

@@ -8,15 +8,16 @@ import numpy as np
 import torch
 
 from isthmus.core.autoencoder import Autoencoder
+from isthmus.errors import SettingError
 from isthmus.fitted import FittedAutoencoder
-from isthmus.models.dncnn import restored
+from isthmus.models.denoisers.restoring import restored
 from isthmus.tasks.coding import reconstructions
 from isthmus_images.adapter import ImageAdapter
 from isthmus_images.files.loading import How, Loaded, load
 from isthmus_images.files.pixels import Form, Shown, ShownPicture, as_floats, as_shown, shown
 from isthmus_images.images import Images
 
-RESTORERS = ("residual_denoiser",)
+RESTORERS = ("residual_denoiser", "unet_denoiser")
 """Builders of networks without a bottleneck: they have no codes and accept images of any size."""
 
 
@@ -43,10 +44,25 @@ def noisy_from(fitted: FittedAutoencoder[ImageAdapter], images: Any, on_error: s
     return load(images, How(form, on_error, noisy=True, levels=adapter.levels, in_arrays=adapter.in_arrays))
 
 
-def denoised(fitted: FittedAutoencoder[ImageAdapter], loaded: Loaded) -> Shown | list[ShownPicture]:
-    """The denoised images as float32 from 0 to 1; a list if they have different sizes."""
+def denoised(
+    fitted: FittedAutoencoder[ImageAdapter], loaded: Loaded, level: float | None = None
+) -> Shown | list[ShownPicture]:
+    """The denoised images as float32 from 0 to 1; a list if they have different sizes.
+
+    Args:
+        fitted: the model.
+        loaded: noisy images.
+        level: standard deviation of the noise, for models that are told it; None estimates it.
+
+    Raises:
+        SettingError: a level for a model that is not told one.
+    """
     if takes_any_size(fitted.builder):
-        return _together([as_shown(_restored(fitted.model, picture[None]))[0] for picture in loaded.pictures])
+        return _together([as_shown(_restored(fitted.model, picture[None], level))[0] for picture in loaded.pictures])
+    if level is not None:
+        raise SettingError(
+            f"level={level} for a model of {fitted.builder}", expected="no level", remedy="a unet_denoiser is told one"
+        )
     records = Images(loaded.stacked(), loaded.names)
     return as_shown(reconstructions(fitted.model, fitted.adapter.prepare(records)))
 
@@ -85,6 +101,6 @@ def _together(images: list[ShownPicture]) -> Shown | list[ShownPicture]:
     return np.stack(images) if len({image.shape for image in images}) == 1 else images
 
 
-def _restored(model: Autoencoder, picture: Any) -> torch.Tensor:
+def _restored(model: Autoencoder, picture: Any, level: float | None) -> torch.Tensor:
     device = next(model.parameters()).device
-    return restored(model, torch.from_numpy(as_floats(np.array(picture))).to(device)).cpu()
+    return restored(model, torch.from_numpy(as_floats(np.array(picture))).to(device), level=level).cpu()

@@ -3,13 +3,15 @@
 from typing import Any
 
 from isthmus.actions import Offer
-from isthmus.models.dncnn import residual_denoiser
+from isthmus.models.denoisers.dncnn import residual_denoiser
+from isthmus.models.denoisers.unet_denoiser import unet_denoiser
 from isthmus.models.kinds import contractive, denoising, sparse, vanilla, variational
 from isthmus.protocols import Plugin
 from isthmus_images.adapter import ImageAdapter
 from isthmus_images.autoencoder import ImageAutoencoder
 from isthmus_images.cli import commands
 from isthmus_images.cli.demo import demo
+from isthmus_images.cli.denoise_command import denoise
 from isthmus_images.cli.fit_command import fit
 
 
@@ -28,6 +30,7 @@ plugin = Plugin(
         "denoising": denoising,
         "residual_denoiser": residual_denoiser,
         "sparse": sparse,
+        "unet_denoiser": unet_denoiser,
         "vanilla": vanilla,
         "variational": variational,
     },
@@ -35,7 +38,7 @@ plugin = Plugin(
         "fit": fit,
         "demo": demo,
         "anomalies": commands.anomalies,
-        "denoise": commands.denoise,
+        "denoise": denoise,
         "encode": commands.encode,
         "evaluate": commands.evaluate,
         "interpolate": commands.interpolate,

@@ -43,8 +43,8 @@ class TextAutoencoder(AutoencoderFace[InputOutput, Texts, list[str]]):
     - ``draws``: number of additional samples for each code; all candidates are encoded again, and the one whose code is
       nearest is returned.
     - ``corrections``: of models with a frozen pretrained encoder: rounds of a search that starts from these candidates,
-      changes words and keeps what brings the embedding nearer; each takes about 80 texts through the encoder for each
-      text of 10 words.
+      changes words and keeps what brings the embedding nearer; each takes about 50 texts through the encoder for each
+      text of 8 words.
     """
 
     card_words: ClassVar[CardWords] = WORDS

@@ -1,41 +1,57 @@
-"""How well does the residual denoiser clean photographs? BSD68 and Set12, σ = 15, 25, 50, trained on Train400.
+"""How well do denoisers clean photographs? BSD68 and Set12, σ = 15, 25, 50, trained on Train400.
 
-One network for all levels, which goes on where it ended when it is started again: it is trained on noise from 0 to 55
-and is not told the level. The plan has ``--epochs`` epochs of ``--crops`` crops (48 x 48, turned and mirrored, drawn
+One network for all levels, which goes on where it ended when it is started again: it is trained on noise from 0 to 55.
+``unet-denoiser`` is told the level, as FFDNet is, and also measured with the level that it estimates from the image
+(``--estimated``), and with the mean of eight answers for the image turned and mirrored (``--eightfold``);
+``residual-denoiser`` is never told. The plan has ``--epochs`` epochs of ``--crops`` crops (turned and mirrored, drawn
 once, seed 0), the learning rate falls to 0 over all of them; whatever is reached within ``--minutes`` is measured, so
-that early lines have a rate that has not fallen yet. Products are bf16 in training where the processor multiplies it,
-and fp32 in the measurement.
+that early lines have a rate that has not fallen yet. Training multiplies in bf16 where the processor does, the
+measurement in fp32. ``--validate`` leaves 20 images of Train400 out and asks those, which settings were chosen by.
+``--half`` writes the network in half precision, as the package ships it. ``torchrun -m benchmarks denoising`` splits
+each batch over several processes; a line says how many, and the hours of each on its processor in the last call.
 
 Protocol of the test: noise N(0, σ²) on the scale 0 to 255 from ``numpy.random.default_rng([seed, σ, n])`` for the n-th
 image in the order of names, neither clipped nor rounded; results are clipped to 0 to 255 and rounded to bytes, as the
 authors' test code does; the mean over images of 10 log₁₀(255² / mean squared error), dB. No test image is tuned on.
 
 Published rows are printed as published (BSD68: the repository cszn/DnCNN; Set12: Zhang et al. 2017 as quoted by the
-repository SaoYan/DnCNN-PyTorch): DnCNN-S is a network for each level, DnCNN-B one for all.
+repository SaoYan/DnCNN-PyTorch): DnCNN-S is a network for each level, DnCNN-B one for all that is not told the level.
 """
 
 from __future__ import annotations
 
 import logging
+import os
 import tempfile
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
 import numpy as np
 import torch
 import typer
+from torch import Tensor
 
 from benchmarks.drawn import drawn_images, drawn_photographs
 from benchmarks.harness import Line, Results, Smoke
 from benchmarks.images.tables import photographs
 from benchmarks.progress import Said
+from isthmus import bundle
 from isthmus.batch import Grid
+from isthmus.cli.options import parsed_settings
 from isthmus.core.autoencoder import Autoencoder
-from isthmus.models.dncnn import residual_denoiser, restored
-from isthmus.models.recipes.recipe import GradientRecipe
+from isthmus.distributed import joined, leads, several
+from isthmus.fitted import FitRequest, FittedAutoencoder, training_facts
+from isthmus.models.denoisers.restoring import restored
+from isthmus.models.denoisers.unet_denoiser import UNetEncoder
 from isthmus.training.history import History
 from isthmus.training.run import Run
+from isthmus_images.adapter import ImageAdapter
+from isthmus_images.autoencoder import LAYOUT
 from isthmus_images.crops import Crops
 from isthmus_images.datasets import denoise_grey, train400
 
@@ -58,52 +74,81 @@ PUBLISHED: Mapping[int, Mapping[str, Mapping[str, float]]] = {
 }
 """dB, means over the images of a set."""
 
-CROP = 48
+HELD_OUT = 20
+MODELS = ("unet-denoiser", "residual-denoiser")
 
 logger = logging.getLogger(NAME)
+
+
+@dataclass(frozen=True)
+class Task:
+    """What is trained on what.
+
+    Attributes:
+        model, settings: the builder, and its keywords.
+        crops, size: number and edge length of the crops of an epoch.
+        smoke: tiny drawn images.
+        validate: 20 images of Train400 are left out, and asked.
+    """
+
+    model: str
+    settings: Mapping[str, Any]
+    crops: int
+    size: int
+    smoke: bool
+    validate: bool
+
+    def pixels(self) -> tuple[np.ndarray, Mapping[str, Sequence[np.ndarray]]]:
+        """The images to train on, and those to ask, height x width, by the name of their set."""
+        if self.smoke:
+            return drawn_images("train", 4, 64).pixels, dict.fromkeys(SETS, drawn_photographs(2))
+        known = train400().pixels
+        if not self.validate:
+            sets = {name: [picture[0] for picture in denoise_grey(name).pictures.values()] for name in SETS}
+            return known, sets
+        order = np.random.default_rng(1).permutation(len(known))
+        return known[np.sort(order[HELD_OUT:])], {"held_out": list(known[np.sort(order[:HELD_OUT]), 0])}
 
 
 def run(
     smoke: Smoke = False,
     directory: Annotated[Path, typer.Option(help="Where checkpoints go.")] = Path("denoising"),
-    minutes: Annotated[float, typer.Option(help="Of training, in this call.")] = 60.0,
-    epochs: Annotated[int, typer.Option(help="Of the whole plan.")] = 60,
+    minutes: Annotated[float, typer.Option(help="Of training, in this call.")] = 90.0,
+    epochs: Annotated[int, typer.Option(help="Of the whole plan.")] = 16,
     crops: Annotated[int, typer.Option(help="Of an epoch; a checkpoint follows each.")] = 12_800,
-    filters: int = 64,
-    depth: int = 15,
-    shrink: Annotated[int, typer.Option(help="1 for DnCNN's own form, at four times the cost.")] = 2,
-    batch: int = 32,
-    rate: float = 1e-3,
+    model: Annotated[str, typer.Option(help="unet-denoiser or residual-denoiser.")] = MODELS[0],
+    setting: Annotated[list[str] | None, typer.Option(help="NAME=VALUE of the model; may be repeated.")] = None,
+    size: Annotated[int, typer.Option(help="Edge length of a crop.")] = 64,
     seed: int = 0,
+    estimated: Annotated[bool, typer.Option("--estimated", help="Measure with estimated levels, too.")] = False,
+    eightfold: Annotated[bool, typer.Option("--eightfold", help="Measure turned and mirrored, too.")] = False,
+    validate: Annotated[bool, typer.Option("--validate", help="Ask 20 images of Train400, left out.")] = False,
+    half: Annotated[Path | None, typer.Option(help="A new bundle of the network in half precision.")] = None,
 ) -> list[Line]:
     """Train, or go on, and measure; a smoke run has drawn images and a small network."""
+    settings = {**parsed_settings(setting or []), "epochs": epochs}
     if smoke:
-        epochs, crops, filters, depth = 1, 64, 8, 5
-    settings = {
-        "filters": filters, "depth": depth, "shrink": shrink, "epochs": epochs, "batch_size": batch,
-        "learning_rate": rate,
+        small = {"widths": [8, 8], "blocks": [1, 1]} if model == MODELS[0] else {"filters": 8, "depth": 5}
+        crops, size, settings = 64, 48, {**settings, **small, "epochs": 1}
+    task = Task(model, settings, crops, size, smoke, validate)
+    told = model == MODELS[0]
+    ways = ["told" if told else "blind", *(["estimated"] if told and estimated else [])]
+    results = Results(NAME, smoke=smoke, validation=validate)
+    with tempfile.TemporaryDirectory() if smoke else nullcontext(directory) as folder:
+        checkpoints = {"checkpoints": Path(folder), "every": 1, "resume": True, "time_limit": 60 * minutes}
+        how = Run(seed=seed, progress=Said("crops"), shard="batches" if several() else None, **checkpoints)
+        fitted, history = trained(task, how)
+    spent = {
+        "hours": round(history.seconds / 3600, 4), "threads": torch.get_num_threads(),
+        "processes": int(os.environ.get("WORLD_SIZE", "1")) if several() else 1,
+        "cpu_hours_of_each": round(time.process_time() / 3600, 4),
     }  # fmt: skip
-    results = Results(NAME, smoke=smoke)
-    if smoke:
-        with tempfile.TemporaryDirectory() as folder:
-            return _measured(results, settings, crops, seed, Path(folder), minutes)
-    return _measured(results, settings, crops, seed, directory, minutes)
-
-
-def _measured(
-    results: Results, settings: Mapping[str, Any], crops: int, seed: int, directory: Path, minutes: float
-) -> list[Line]:
-    run = Run(seed=seed, progress=Said("crops"), checkpoints=directory, every=1, resume=True, time_limit=60 * minutes)
-    recipe = residual_denoiser(Grid(1, CROP, CROP), generator=run.generator(), **settings)
-    history = trained(recipe, crops, run, drawn_images("train", 4, 64).pixels if results.smoke else train400().pixels)
-    about = {
-        "settings": settings, "crops": crops, "seed": seed, "tiny": results.smoke, "epochs_done": len(history.records),
-    }  # fmt: skip
-    spent = {"crop_size": CROP, "hours": round(history.seconds / 3600, 4), "threads": torch.get_num_threads()}
-    for sigma in PUBLISHED:
-        if not results.find(sigma=sigma, **about):
-            results.add(sigma=sigma, **about, **spent, **measured(recipe.model, sigma, seed, _sets(results.smoke)))
-    return results.made
+    if not leads(how):
+        return []
+    if half is not None:
+        in_half(fitted, half)
+    ways += ["eightfold"] if eightfold else []
+    return _measured(results, task, fitted, len(history.records), seed, ways, spent)
 
 
 def table(lines: Sequence[Line]) -> list[str]:
@@ -111,37 +156,82 @@ def table(lines: Sequence[Line]) -> list[str]:
     return photographs(lines)
 
 
-def _sets(smoke: bool) -> dict[str, list[np.ndarray]]:
-    """The test images of each set, height × width."""
-    if smoke:
-        return dict.fromkeys(SETS, drawn_photographs(2))
-    return {name: [picture[0] for picture in denoise_grey(name).pictures.values()] for name in SETS}
-
-
-def trained(recipe: GradientRecipe, crops: int, run: Run, pixels: np.ndarray) -> History:
+def trained(task: Task, run: Run) -> tuple[FittedAutoencoder[ImageAdapter], History]:
     """Train, or go on, until the plan or the time ends."""
-    found = torch.from_numpy(pixels)
-    images = list(found)
-    source = Crops.drawn(images, CROP, crops, generator=torch.Generator().manual_seed(0))
-    logger.info("%d crops of %d images, %.1f pixels seen for each of theirs", crops, len(images),
-                crops * CROP**2 / found.numel())  # fmt: skip
-    return recipe.fit(source, run)
+    spec = FitRequest("images", task.model, task.settings).resolve()
+    adapter = ImageAdapter(Grid(1, task.size, task.size))
+    known = torch.from_numpy(task.pixels()[0])
+    source = Crops.drawn(list(known), task.size, task.crops, generator=torch.Generator().manual_seed(0))
+    logger.info("%d crops of %d images, %.1f pixels seen for each of theirs", task.crops, len(known),
+                task.crops * task.size**2 / known.numel())  # fmt: skip
+    with joined(run) as others:
+        recipe, model = spec.build(adapter.signal, others.run)
+        history = recipe.fit(source, others.run)
+    facts = training_facts("images", len(known), 0, run, history, skipped=[])
+    return FittedAutoencoder(adapter, model.cpu().eval(), spec.name, spec.settings, facts), history
 
 
-def measured(model: Autoencoder, sigma: int, seed: int, sets: Mapping[str, Sequence[np.ndarray]]) -> dict[str, Any]:
+def in_half(fitted: FittedAutoencoder[ImageAdapter], path: Path) -> None:
+    """Write the network as a bundle with weights of two bytes."""
+    content = LAYOUT.content(fitted)
+    bundle.write(path, **{**content, "tensors": {name: one.half() for name, one in content["tensors"].items()}})
+
+
+def _measured(
+    results: Results,
+    task: Task,
+    fitted: FittedAutoencoder[ImageAdapter],
+    epochs: int,
+    seed: int,
+    ways: Sequence[str],
+    spent: Line,
+) -> list[Line]:
+    about = {
+        "model": task.model, "settings": {**fitted.settings}, "crops": task.crops, "seed": seed, "tiny": results.smoke,
+        "epochs_done": epochs, "crop_size": task.size,
+    }  # fmt: skip
+    sets = task.pixels()[1]
+    for way in ways:
+        for sigma in PUBLISHED:
+            if not results.find(sigma=sigma, way=way, **about):
+                numbers = measured(answer(fitted.model, way, sigma), sigma, seed, sets)
+                results.add(sigma=sigma, way=way, **about, **spent, **numbers)
+    return results.made
+
+
+def answer(model: Autoencoder, way: str, sigma: int) -> Callable[[Tensor], Tensor]:
+    """A function that cleans an image [1, 1, height, width]: blind, told the level, with one that is estimated, or
+    eightfold: told, if it can be, the mean over all ways to turn and mirror the image."""
+    told = way in ("told", "eightfold") and isinstance(model.encoder, UNetEncoder)
+    plain = partial(restored, model, level=sigma / 255 if told else None)
+    return partial(_eightfold, plain) if way == "eightfold" else plain
+
+
+def _eightfold(plain: Callable[[Tensor], Tensor], image: Tensor) -> Tensor:
+    found = []
+    for turns in range(4):
+        for mirrored in (False, True):
+            turned = torch.rot90(image.flip(3) if mirrored else image, turns, (2, 3))
+            back = torch.rot90(plain(turned.contiguous()), -turns, (2, 3))
+            found.append(back.flip(3) if mirrored else back)
+    return torch.stack(found).mean(0)
+
+
+def measured(
+    clean: Callable[[Tensor], Tensor], sigma: int, seed: int, sets: Mapping[str, Sequence[np.ndarray]]
+) -> dict[str, Any]:
     """PSNR of each set, before and after, with what is published."""
     numbers: dict[str, Any] = {"protocol": "noise unclipped, output clipped and rounded to bytes, fp32"}
-    model.cpu().eval()
     for name, images in sets.items():
         before, after = [], []
         for index, image in enumerate(images):
             noise = np.random.default_rng([seed, sigma, index]).normal(0, sigma, image.shape)
             noisy = (image + noise).astype(np.float32)
-            clean = restored(model, torch.from_numpy(noisy / np.float32(255))[None, None])[0, 0].numpy() * 255
+            found = clean(torch.from_numpy(noisy / np.float32(255))[None, None])[0, 0].numpy() * 255
             before.append(psnr(image, noisy))
-            after.append(psnr(image, np.rint(np.clip(clean, 0, 255))))
+            after.append(psnr(image, np.rint(np.clip(found, 0, 255))))
         numbers[name] = {"images": len(images), "noisy": _mean(before), "psnr": _mean(after)}
-        numbers[f"{name}_published"] = dict(PUBLISHED[sigma][name])
+        numbers[f"{name}_published"] = dict(PUBLISHED[sigma].get(name, {}))
     return numbers
 
 

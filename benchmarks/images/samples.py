@@ -32,7 +32,9 @@ SIZES = {"widths": [32, 64], "hidden": 256}
 
 OURS: tuple[tuple[str, tuple[str, ...], Line], ...] = (
     ("variational", ("standard", "fitted"), {}),
-    ("vanilla", ("fitted",), {"weight_decay": 1e-5}),
+    # Most pixels are black or nearly white. Chosen on held-out training images, where the distance of reconstructions
+    # is a third of that with "gaussian".
+    ("vanilla", ("fitted",), {"weight_decay": 1e-5, "likelihood": "bernoulli"}),
     ("contractive", ("fitted",), {}),
 )
 THEIRS = (("vae", "standard"), ("vae", "fitted"), ("rae_l2", "fitted"))

@@ -12,7 +12,7 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from typing import Annotated
+from typing import Annotated, Any
 
 import numpy as np
 import torch
@@ -85,7 +85,7 @@ def case(name: str, model: str, seed: int) -> Case:
     if name in (*STRONG, ML_1M):
         whole = _movielens(seed) if name == ML_1M else split(name)
         validation = 0.3 if name == DEMO else whole.validation
-        how = {"validation": validation, "seed": seed, "progress": False, **settings}
+        how: dict[str, Any] = {"validation": validation, "seed": seed, "progress": False, **settings}
         fitted = Recommender.fit(whole.train, model, **how)
         few = None
         if len(whole.test) < FEW and whole.validation is not None:

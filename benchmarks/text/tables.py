@@ -70,7 +70,8 @@ def _remedy(line: Line) -> list[tuple[object, ...]]:
     code = (f"{line['rate']:.2f}", f"{line['mutual_information']:.2f}", line["active"], epochs, sizes["samples"])
     rows: list[tuple[object, ...]] = [(line["method"] + mark(line), *_nats(line, ""), *code)]
     if "weighted_nll_fitted_prior" in line:
-        name = f"the same, the prior a mixture of {line['components']} fitted to the training codes"
+        many = "one Gaussian" if line["components"] == 1 else f"{line['components']} Gaussians"
+        name = f"the same, its prior {many} fitted to the training codes"
         rows.append((name + mark(line), *_nats(line, "_fitted_prior"), "", *code[1:]))
     return rows
 

@@ -13,7 +13,7 @@ from isthmus.distributed.processes import ALONE, Processes
 from isthmus.distributed.talk import Talk
 from isthmus.errors import SettingError
 from isthmus.models import sequence_vae
-from isthmus.models.dncnn import residual_denoiser
+from isthmus.models.denoisers.dncnn import residual_denoiser
 from isthmus.models.recipes.recipe import check_shard
 from isthmus.sources import next_tokens
 from isthmus.training.run import Run

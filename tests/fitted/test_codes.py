@@ -10,7 +10,7 @@ from isthmus.batch import Bag, Grid, Tokens, Vector
 from isthmus.errors import InputError, SettingError, ValueRangeError
 from isthmus.fitted import FitRequest, as_codes, draw_codes, fit_latent_prior
 from isthmus.fitted.codes import code_shape
-from isthmus.models.dncnn import residual_denoiser
+from isthmus.models.denoisers.dncnn import residual_denoiser
 from isthmus.models.kinds import vanilla
 from isthmus.training.run import Run
 

@@ -64,15 +64,7 @@ def reconstruct(
     check_pictures(out)
     model = ImageAutoencoder.load(directory)
     records = model.adapter.records(images, on_error=on_error(skip_broken))
-    _written(model.reconstruct(records), records.names, out, as_json)
-
-
-def denoise(directory: Directory, images: Source, out: Out, skip_broken: Skip = False, as_json: Json = False) -> None:
-    """Remove noise from images."""
-    check_pictures(out)
-    model = ImageAutoencoder.load(directory)
-    noisy = denoising.noisy_from(model.fitted, images, on_error(skip_broken))
-    _written(denoising.denoised(model.fitted, noisy), noisy.names, out, as_json)
+    written_images(model.reconstruct(records), records.names, out, as_json)
 
 
 def sample(
@@ -86,7 +78,7 @@ def sample(
     """Generate new images from random codes."""
     check_pictures(out)
     drawn = ImageAutoencoder.load(directory).sample(n, seed=seed, prior=prior)
-    _written(drawn, [f"{row:05d}.png" for row in range(n)], out, as_json)
+    written_images(drawn, [f"{row:05d}.png" for row in range(n)], out, as_json)
 
 
 def interpolate(
@@ -100,7 +92,7 @@ def interpolate(
     """Interpolate between two images."""
     check_pictures(out)
     between = ImageAutoencoder.load(directory).interpolate(a, b, steps)
-    _written(between, [f"{row:05d}.png" for row in range(steps)], out, as_json)
+    written_images(between, [f"{row:05d}.png" for row in range(steps)], out, as_json)
 
 
 def search(
@@ -171,6 +163,7 @@ def evaluate(
     emit_evaluation(found, as_json, counted(found.images, "image"), ("images", "samples"))
 
 
-def _written(images: Any, names: Any, out: Path, as_json: bool) -> None:
+def written_images(images: Any, names: Any, out: Path, as_json: bool) -> None:
+    """Write images and say so."""
     written = contact_sheet.write(out, images, names)
     emit({"images": written, "path": str(out)}, as_json, lambda: Text(f"{counted(written, 'image')} in {out}"))

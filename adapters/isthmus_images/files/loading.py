@@ -148,15 +148,15 @@ def _from_path(path: Path, how: How) -> Loaded:
 
 
 def _from_folder(folder: Path, how: How) -> Loaded:
-    files, others = _pictures_below(folder)
+    files, others = pictures_below(folder)
     if not files:
         found = f", but {counted(len(others), 'other file')} such as {others[0].name}" if others else ""
         raise SourceError(
             f"{folder} holds no picture{found}", expected=f"files such as {', '.join(sorted(SUFFIXES)[:4])}"
         )
     how = how.over(files)
-    names = [_below(path, folder) for path in files]
-    skipped = {_below(path, folder): f"no ending of a picture ({path.suffix or 'none'})" for path in others}
+    names = [below(path, folder) for path in files]
+    skipped = {below(path, folder): f"no ending of a picture ({path.suffix or 'none'})" for path in others}
     kept, broken = _each(names, [_reader(path, how) for path in files], how, str(folder))
     skipped = {**skipped, **broken}
     _say(skipped, str(folder))
@@ -172,7 +172,7 @@ def _from_folder(folder: Path, how: How) -> Loaded:
     )
 
 
-def _pictures_below(folder: Path) -> tuple[list[Path], list[Path]]:
+def pictures_below(folder: Path) -> tuple[list[Path], list[Path]]:
     """The files in and below a folder, in order: pictures (by extension), and others."""
     found: tuple[list[Path], list[Path]] = ([], [])
     for path in sorted(folder.rglob("*")):
@@ -182,7 +182,8 @@ def _pictures_below(folder: Path) -> tuple[list[Path], list[Path]]:
     return found
 
 
-def _below(path: Path, folder: Path) -> str:
+def below(path: Path, folder: Path) -> str:
+    """The name of a file below a folder, with slashes."""
     return without_surrogates(path.relative_to(folder).as_posix())
 
 

@@ -15,13 +15,13 @@ from isthmus_text.corrections.edits import Words, crossed, exchanged, shorter, s
 from isthmus_text.corrections.judge import Judge, Judged
 from isthmus_text.input_output import InputOutput
 
-KEPT = 2
-"""Texts of each embedding that are changed in a round."""
+KEPT = 1
+"""Texts of each embedding that are changed in a round; with two, as many texts in all come less near."""
 
 PARENTS, CROSSED = 4, 8
 """Texts whose beginnings and ends are joined, and the most of such texts in a round."""
 
-EXCHANGED = 20
+EXCHANGED = 30
 """Texts with another or one more token, of each text that is changed."""
 
 TOGETHER = 64
@@ -47,7 +47,7 @@ def corrected(
         adapter: adapters of encoder and decoder.
         codes: an embedding for each text that is wanted.
         candidates: texts to start from, at least one for each.
-        rounds: number of rounds; each embeds about 80 texts of 10 words for each text that is wanted.
+        rounds: number of rounds; each embeds about 50 texts for each text of 8 words that is wanted.
 
     Returns:
         The text with the highest score for each, see ``Judged``.

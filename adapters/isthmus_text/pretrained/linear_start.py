@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 from jaxtyping import Float, Float64
-from torch import Tensor
+from torch import Tensor, nn
 
 from isthmus.batch import Values, require_tokens
 from isthmus.core.decoders.memory import MemoryDecoder
@@ -34,8 +34,8 @@ def start_linear(decoder: MemoryDecoder, readout: LinearReadout, source: Source)
         log f_v + s (E[y_v | z] − p_v) / √p_v
 
     where f_v is the frequency of the token, and s minimises the cross-entropy of some texts. Its matrix is cut to the
-    width of the decoder by singular values. A few seconds of this replace the longest part of training, in which a
-    decoder learns which words its vector stands for.
+    width of the decoder by singular values. This takes seconds, and a decoder need not learn from nothing which words
+    its vector stands for.
 
     Args:
         decoder: changed in place.
@@ -51,13 +51,21 @@ def start_linear(decoder: MemoryDecoder, readout: LinearReadout, source: Source)
     slopes = torch.linalg.solve(spread, shared) / present.sqrt()
     left, values, right = torch.linalg.svd(slopes.float(), full_matrices=False)
     width = min(readout.weight.shape[1], len(values))
-    decoder.pushes[0].weight[:width] = left[:, :width].T
-    decoder.pushes[0].weight[width:] = 0
-    decoder.pushes[0].bias[:width] = -decoder.scale * (mean.float() @ left[:, :width])
+    first = _first_layer(decoder)
+    first.weight[:width] = left[:, :width].T
+    first.weight[width:] = 0
+    first.bias[:width] = -decoder.scale * (mean.float() @ left[:, :width])
     readout.weight.zero_()
     readout.weight[:, :width] = (values[:width, None] * right[:width]).T
     readout.bias.copy_(((counts + 1) / (counts + 1).sum()).log())
     _sharpen(decoder, readout, source)
+
+
+def _first_layer(decoder: MemoryDecoder) -> nn.Linear:
+    """The layer that adds the vector to the inputs of the first block."""
+    layer = decoder.pushes[0]
+    assert isinstance(layer, nn.Linear)
+    return layer
 
 
 class _Products:
@@ -100,8 +108,9 @@ def _pairs(source: Source, rows: Tensor) -> tuple[Float[Tensor, "rows width"], T
 def _sharpen(decoder: MemoryDecoder, readout: LinearReadout, source: Source) -> None:
     """Scale the readout: the normalised state of the decoder is the first layer's alone, in its direction."""
     rows = even_rows(len(source), MOST_TUNED)
-    vectors, ids, mask = _pairs(source.to(torch.device("cpu")), rows)
-    state = torch.nn.functional.layer_norm(decoder.pushes[0](decoder.scale * vectors), (readout.weight.shape[1],))
+    device = readout.weight.device
+    vectors, ids, mask = (one.to(device) for one in _pairs(source.to(torch.device("cpu")), rows))
+    state = torch.nn.functional.layer_norm(_first_layer(decoder)(decoder.scale * vectors), (readout.weight.shape[1],))
     logits = state @ readout.weight.T
     logits /= logits.std().clamp(min=1e-12)
     size = (state @ readout.weight.T).std().clamp(min=1e-12)

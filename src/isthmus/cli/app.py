@@ -64,7 +64,7 @@ PAGE = (
     ("isthmus encode DIR FILE", "turn records into codes"),
     ("isthmus decode DIR CODES", "turn codes into texts"),
     ("isthmus reconstruct DIR FILE", "reconstruct records from their codes"),
-    ("isthmus denoise DIR IMAGES", "remove noise from images"),
+    ("isthmus denoise IMAGES", "remove noise from photographs; DIR before IMAGES takes a bundle"),
     ("isthmus search DIR TEXT", "find the records whose codes are nearest"),
     ("isthmus sample DIR", "generate new records"),
     ("isthmus anomalies DIR FILE", "score how anomalous records are"),

@@ -1,7 +1,7 @@
 """Finds the function of a plugin for a command, and runs functions as commands.
 
 ``fit``, ``tune`` and ``demo`` are followed by the name of a plugin; all other commands by a bundle, whose manifest
-names it.
+names it, except those of ``ALONE`` and, if they are given none, of ``OPTIONAL``.
 """
 
 from __future__ import annotations
@@ -24,6 +24,9 @@ ON_DATA = ("fit", "tune")
 
 ALONE = ("store",)
 """Commands of one plugin that need data and no bundle, and not its name either."""
+
+OPTIONAL = ("denoise",)
+"""Commands of one plugin that have a model of their own, for those who give no bundle."""
 
 Function = Callable[..., None]
 
@@ -68,7 +71,7 @@ def on_data(name: str, args: Sequence[str]) -> int:
 
 
 def alone(name: str, args: Sequence[str]) -> int:
-    """Run ``isthmus store FILES ...``, or another command of ``ALONE``."""
+    """Run ``isthmus store FILES ...``, or another command of ``ALONE``, or one of ``OPTIONAL`` without a bundle."""
     having = _having(name)
     if not having:
         raise InputError(f"no installed adapter has the command {name!r}", remedy="see isthmus adapters")
@@ -109,7 +112,7 @@ def verb(name: str, args: Sequence[str], frame: Iterable[str], of_index: Iterabl
 
     Raises:
         InputError: no installed plugin, or not the bundle's plugin, has the command; or an index or no bundle was
-            given.
+            given (``OPTIONAL`` commands need none).
         BundleError: the directory is not a bundle.
         PluginError: the bundle's plugin cannot be imported.
     """
@@ -125,6 +128,8 @@ def verb(name: str, args: Sequence[str], frame: Iterable[str], of_index: Iterabl
         raise unknown(name, set(frame) | {known for plugin in plugins.load_all().values() for known in plugin.commands})
     if set(HELP) & set(args):
         return _help(name, having, "")
+    if name in OPTIONAL:
+        return alone(name, args)
     given = next((arg for arg in args if not arg.startswith("-")), None)
     if given is None:
         raise InputError(f"{name} needs a bundle", expected=f"isthmus {name} DIR", remedy=f"see isthmus {name} --help")

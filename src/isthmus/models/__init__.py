@@ -1,7 +1,8 @@
 """Builders: published models as combinations of shared parts, and the components of their recipes."""
 
 from isthmus.models.blend import BlendRecipe, blend
-from isthmus.models.dncnn import residual_denoiser
+from isthmus.models.denoisers.dncnn import residual_denoiser
+from isthmus.models.denoisers.unet_denoiser import unet_denoiser
 from isthmus.models.elsa import elsa
 from isthmus.models.kinds import contractive, denoising, sparse, vanilla, variational
 from isthmus.models.linear import ClosedFormRecipe, ease, edlae, rdlae
@@ -58,6 +59,7 @@ __all__ = [
     "sequence_vae",
     "sparse",
     "sparse_linear",
+    "unet_denoiser",
     "vanilla",
     "variational",
 ]

@@ -10,8 +10,8 @@ from isthmus.protocols import Phase
 from isthmus.reprs import brief
 from isthmus.training.batching import Batching, Shuffled
 
-DECAYS = ("constant", "cosine", "halving")
-OPTIMIZERS = ("adam", "sgd", "mixed")
+DECAYS = ("constant", "cosine", "timed", "halving")
+OPTIMIZERS = ("adam", "muon", "sgd", "mixed")
 
 
 @brief
@@ -23,9 +23,11 @@ class Plan:
         phases: in order; their epochs add up.
         batching: how an epoch is split into batches.
         learning_rate: initial learning rate.
-        decay: ``constant``; ``cosine``: from the learning rate to 0 over the whole plan (Loshchilov & Hutter 2017); or
-            ``halving``: half as large after every epoch whose validation score is not the best so far; without
-            validation that is constant.
+        decay: ``constant``; ``cosine``: from the learning rate to 0 over the whole plan (Loshchilov & Hutter 2017);
+            ``timed``: the same, but it also reaches 0 when a run's time limit is over, if that comes first, so that a
+            training that is cut short by it ends well; its result then depends on the speed of the machine. Of several
+            processes, which must have the same rate, the time is not looked at. Or ``halving``: half as large after
+            every epoch whose validation score is not the best so far; without validation that is constant.
         betas: decay rates of Adam.
         weight_decay: an L2 penalty: weight_decay · W is added to the gradient of matrices, but not of biases.
         clip: maximum L2 norm of the whole gradient; None for no limit.
@@ -34,7 +36,8 @@ class Plan:
             the last 1 / (η + 1) of the training, see ``isthmus.training.steps.averaging``. None keeps the weights of an
             epoch.
         rowwise: whether sparse gradients only update their rows (``sparse_adam.RowwiseAdam``).
-        optimizer: ``adam`` (Kingma & Ba 2015); ``sgd``, stochastic gradient descent without momentum; or ``mixed``, the
+        optimizer: ``adam`` (Kingma & Ba 2015); ``muon``, which makes the updates of large matrices orthogonal
+            (``steps.muon``); ``sgd``, stochastic gradient descent without momentum; or ``mixed``, the
             latter for decoder and readout, and for the other parts Adam with 0.003 times the learning rate.
         capturable: whether a step does the same tensor operations for every batch: it never synchronises with the
             device, keeps no state in Python (counters, switches), draws only from the trainer's generator, and its

@@ -139,6 +139,7 @@ class _Training:
         self.seen = 0
         self.latest: _Pass | None = None
         self.last = plan.epochs if run.until is None else min(run.until, plan.epochs)
+        self.before = 0.0
         self.deadline = math.inf if run.time_limit is None else time.perf_counter() + run.time_limit
 
     def go(self) -> History:
@@ -184,6 +185,7 @@ class _Training:
             return 0
         first, self.history = self.store.resume(self.state)
         self.history.interrupted = self.history.out_of_time = False
+        self.before = self.history.seconds
         self.seen = first * len(self.source)
         return first
 
@@ -310,7 +312,15 @@ class _Training:
             return self.plan.learning_rate * 0.5**self.history.stalled
         if self.plan.decay == "constant":
             return self.plan.learning_rate
-        return self.plan.learning_rate * 0.5 * (1 + math.cos(math.pi * self._progress()))
+        over = self._progress() if self.plan.decay == "cosine" else max(self._progress(), self._time_over())
+        return self.plan.learning_rate * 0.5 * (1 + math.cos(math.pi * over))
+
+    def _time_over(self) -> float:
+        """The share of the time that is over, with that of earlier calls, from 0 to 1; 0 without a limit."""
+        if self.run.time_limit is None or self.run.shard is not None:
+            return 0.0
+        left = max(0.0, self.deadline - time.perf_counter())
+        return 1 - left / (self.run.time_limit + self.before)
 
     def _select(self, phase: Phase) -> None:
         chosen = {id(parameter) for parameter in self.model.parameters_of(*phase.trainable)}

@@ -55,7 +55,7 @@ class Mixed(torch.optim.Optimizer):
 
 
 def _descend(group: dict[str, Any], weights: list[Tensor]) -> None:
-    slopes = [weight.grad for weight in weights]
+    slopes: Any = [weight.grad for weight in weights]
     if group["weight_decay"]:
         slopes = torch._foreach_add(slopes, weights, alpha=group["weight_decay"])
     torch._foreach_add_(weights, torch._foreach_mul(slopes, -group["lr"]))

@@ -19,6 +19,7 @@ from isthmus.training.plan import Plan
 from isthmus.training.run import Run
 from isthmus.training.steps.fused_adam import FusedAdam
 from isthmus.training.steps.mixed import Mixed
+from isthmus.training.steps.muon import Muon
 from isthmus.training.steps.plain import PlainSteps, plain_steps
 from isthmus.training.steps.sparse_adam import RowwiseAdam
 
@@ -139,6 +140,8 @@ def optimizer_of(model: nn.Module, plan: Plan) -> torch.optim.Optimizer:
     """The plan's optimiser for all trainable parameters of the model, which are updated by one fused operation."""
     if plan.optimizer == "sgd":
         return torch.optim.SGD(_groups(model, plan), lr=plan.learning_rate, fused=True)
+    if plan.optimizer == "muon":
+        return Muon(_groups(model, plan), lr=plan.learning_rate, betas=plan.betas)
     if plan.optimizer == "mixed":
         return _mixed(model, plan)
     return adam(model, plan)

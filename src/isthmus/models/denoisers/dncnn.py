@@ -7,20 +7,18 @@ import torch
 from jaxtyping import Float
 from torch import Generator, Tensor, nn
 
-from isthmus.batch import Batch, Grid, Tensors, Values
+from isthmus.batch import Grid, Tensors, Values
 from isthmus.core.autoencoder import Autoencoder
 from isthmus.core.bottlenecks.deterministic import Deterministic
 from isthmus.core.likelihoods.continuous import Gaussian
 from isthmus.core.ops.convolutions import convolution, images_of
 from isthmus.errors import SettingError
+from isthmus.models.denoisers.restoring import IdentityReadout, ResidualDecoder, RestoringEncoder, folded
 from isthmus.models.recipes.checks import check_settings
 from isthmus.models.recipes.recipe import GradientRecipe
-from isthmus.protocols import Columns, Phase
+from isthmus.protocols import Phase
 from isthmus.training.batching import Shuffled
 from isthmus.training.plan import Plan
-
-TILE = 512
-"""Edge length in pixels of the tiles that are processed at once: 64 feature maps take about 70 MB each."""
 
 
 def residual_denoiser(
@@ -84,59 +82,7 @@ def residual_denoiser(
     return GradientRecipe(model, plan, by_batches=False)
 
 
-@torch.inference_mode()
-def restored(
-    model: Autoencoder, images: Float[Tensor, "batch channels height width"], *, tile: int = TILE
-) -> Float[Tensor, "batch channels height width"]:
-    """Remove the noise from images with a trained ``residual_denoiser``; the result is not clipped.
-
-    Large images are processed in tiles, each with the margin that its pixels depend on, so the result is the same as
-    for the whole image.
-
-    Args:
-        model: a trained ``residual_denoiser``.
-        images: of any size, pixels from 0 to 1, on the model's device.
-        tile: edge length of a tile in pixels.
-
-    Returns:
-        Denoised images of the same shape.
-
-    Raises:
-        SettingError: another model, or a tile without pixels.
-        InputError: images with other channels.
-    """
-    encoder = model.encoder
-    if not isinstance(encoder, NoiseEncoder):
-        raise SettingError(f"an image restored with {type(encoder).__name__}", expected="a residual_denoiser")
-    if tile < 1:
-        raise SettingError(f"tile={tile}", expected="at least 1 pixel")
-    # Tiles start at multiples of ``shrink``, so that the same rows and columns are combined as in the whole image.
-    step = -(-tile // encoder.shrink) * encoder.shrink
-    height, width = images.shape[2:]
-    training = model.training
-    model.eval()
-    result = torch.empty_like(images)
-    for top in range(0, height, step):
-        for left in range(0, width, step):
-            _restore(model, images, result, (top, left), step, encoder.reach)
-    model.train(training)
-    return result
-
-
-def _restore(
-    model: Autoencoder, images: Tensor, result: Tensor, corner: tuple[int, int], step: int, reach: int
-) -> None:
-    """Compute one tile of the result, in place."""
-    (top, left), (above, before) = corner, (max(0, side - reach) for side in corner)
-    seen = images[:, :, above : top + step + reach, before : left + step + reach]
-    values = Values(seen)
-    given = Batch(torch.arange(len(seen), device=seen.device), values, values)
-    clean = model.decode(model.encode(values).point, given)[:, :, top - above :, left - before :]
-    place = result[:, :, top : top + step, left : left + step]
-    place.copy_(clean[:, :, : place.shape[2], : place.shape[3]])
-
-
-class NoiseEncoder(nn.Module):
+class NoiseEncoder(RestoringEncoder):
     """DnCNN (Zhang, Zuo, Chen, Meng & Zhang, "Beyond a Gaussian Denoiser", IEEE TIP 2017, section III) without its last
     layer: ``enter`` returns the pixels, ``trunk`` the feature maps [batch, filters, rows, columns] from which the noise
     is predicted.
@@ -172,7 +118,7 @@ class NoiseEncoder(nn.Module):
                 f"depth={depth}, filters={filters}, shrink={shrink}",
                 expected="3 layers or more, and at least 1",
             )
-        self.channels, self.shrink, self.reach = channels, shrink, depth * shrink
+        self.channels, self.step, self.reach = channels, shrink, depth * shrink
         self.first = convolution(channels * shrink**2, filters, generator)
         self.layers = nn.ModuleList(_near_identity(filters, generator) for _ in range(depth - 2))
         self.norms = nn.ModuleList(nn.BatchNorm2d(filters, 1e-4, self.momentum) for _ in range(depth - 2))
@@ -185,67 +131,30 @@ class NoiseEncoder(nn.Module):
         """
         return images_of(inputs, self.channels)
 
+    def told(
+        self, images: Float[Tensor, "batch channels height width"], level: float | None
+    ) -> Float[Tensor, "batch channels height width"]:
+        """The images: the network is told nothing.
+
+        Raises:
+            SettingError: a level.
+        """
+        if level is not None:
+            raise SettingError(
+                f"level={level} for a residual_denoiser",
+                expected="no level: it finds out by itself",
+                remedy="a unet_denoiser is told the level",
+            )
+        return images
+
     def trunk(
         self, entered: Float[Tensor, "batch channels height width"], inputs: Tensors | None
     ) -> Float[Tensor, "batch filters rows columns"]:
         """All layers but the last."""
-        height, width = entered.shape[2:]
-        border = (0, -width % self.shrink, 0, -height % self.shrink)
-        whole = nn.functional.pad(entered, border, mode="replicate") if any(border) else entered
-        folded = nn.functional.pixel_unshuffle(whole, self.shrink).contiguous(memory_format=torch.channels_last)
-        x = nn.functional.relu(self.first(folded))
+        x = nn.functional.relu(self.first(folded(entered, self.step, self.step)))
         for layer, norm in zip(self.layers, self.norms, strict=True):
             x = nn.functional.relu(norm(layer(x)))
         return x
-
-
-class ResidualDecoder(nn.Module):
-    """The last layer: subtracts the predicted noise from ``given.inputs``.
-
-    Args:
-        filters: number of input feature maps.
-        channels: channels of the images.
-        shrink: as in ``NoiseEncoder``.
-    """
-
-    def __init__(self, filters: int, channels: int, shrink: int = 1, *, generator: Generator) -> None:
-        super().__init__()
-        self.channels, self.shrink = channels, shrink
-        self.noise = convolution(filters, channels * shrink**2, generator, bias=False)
-        with torch.no_grad():
-            # At the scale of noise: with the usual initialisation, the first predictions would be ten times as strong.
-            self.noise.weight.mul_(0.1)
-
-    def forward(
-        self, sample: Float[Tensor, "batch filters rows columns"], given: Batch | None
-    ) -> Float[Tensor, "batch channels height width"]:
-        """Denoised images, fp32 also under autocast.
-
-        Raises:
-            SettingError: no inputs from which to subtract the noise.
-        """
-        if given is None:
-            raise SettingError("a denoiser without its inputs", expected="the batch that was encoded")
-        pixels = images_of(given.inputs, self.channels)
-        height, width = pixels.shape[2:]
-        noise = nn.functional.pixel_shuffle(self.noise(sample), self.shrink)[:, :, :height, :width]
-        return pixels - noise.to(pixels.dtype)
-
-
-class IdentityReadout:
-    """Returns the images of the decoder unchanged."""
-
-    def logits(
-        self, decoded: Float[Tensor, "batch channels height width"], columns: Columns = None
-    ) -> Float[Tensor, "batch channels height width"]:
-        """The decoded images.
-
-        Raises:
-            SettingError: only some columns are requested.
-        """
-        if columns is not None:
-            raise SettingError("some columns of an image", expected="columns=None: images are read whole")
-        return decoded
 
 
 class UniformNoiseLevel:

@@ -1,0 +1,1 @@
+"""Networks that clean images of any size."""
