@@ -70,10 +70,13 @@ def cleaner(model: ImageAutoencoder, level: float | None = None) -> Callable[[Ch
     def clean(pixels: Channels) -> Channels:
         if one_channel and len(pixels) == 3:
             turned = np.einsum("oc,chw->ohw", OPPONENT, pixels) + MIDDLE
-            return np.einsum("oc,ohw->chw", OPPONENT, _cleaned(model, turned[:, None], level)[:, 0] - MIDDLE)
+            parts = _cleaned(model, turned[:, None], level)[:, 0] - MIDDLE
+            back: Channels = np.einsum("oc,ohw->chw", OPPONENT, parts)
+            return back
         if len(pixels) != model.adapter.signal.channels:
             pixels = np.repeat(pixels, model.adapter.signal.channels, 0)
-        return _cleaned(model, pixels[None], level)[0]
+        found: Channels = _cleaned(model, pixels[None], level)[0]
+        return found
 
     return clean
 

@@ -6,6 +6,7 @@ import logging
 import math
 import subprocess
 import sys
+import time
 from dataclasses import replace
 
 import pytest
@@ -13,7 +14,7 @@ import torch
 
 import isthmus.index
 from isthmus.errors import BudgetError
-from isthmus.index import Budget, Index, build_each
+from isthmus.index import Budget, Index, build_each, threads
 from isthmus.index.exact.searcher import ExactSearcher
 from isthmus.index.faiss import FaissSearcher
 from isthmus.index.registry import tried
@@ -277,3 +278,14 @@ def test_several_targets_share_what_is_built(monkeypatch: pytest.MonkeyPatch):
 
 def test_no_target_is_no_index():
     assert build_each(numbers(10, 2), targets=()) == []
+
+
+def test_with_one_thread_its_seconds_on_the_processor_count(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(threads, "_asked", None)
+    monkeypatch.setattr(time, "thread_time", lambda: 1.0)
+    monkeypatch.setattr(time, "perf_counter", lambda: 2.0)
+    assert threads.clock() == 2.0
+    with threads.limit(1):
+        assert threads.clock() == 1.0
+    with threads.limit(2):
+        assert threads.clock() == 2.0

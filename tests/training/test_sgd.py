@@ -99,7 +99,7 @@ def test_a_resumed_training_goes_on_at_its_rate(tmp_path, optimizer):
 
 
 def test_what_is_no_plan():
-    with pytest.raises(SettingError, match="'lbfgs'.*'sgd'.*'mixed'"):
+    with pytest.raises(SettingError, match=r"'adam' .*'sgd' or 'mixed'"):
         plan(1, optimizer="lbfgs")
     with pytest.raises(SettingError, match="row-wise"):
         plan(1, rowwise=True)

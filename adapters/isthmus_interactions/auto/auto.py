@@ -136,11 +136,11 @@ def expected(ranked: Sequence[Candidate], judge: Judge, seed: int) -> dict[str, 
     known = np.isfinite(np.stack(values)).all(0)
     shared = [np.where(known, one, np.nan) for one in values]
     users = [judge.by_user(one) for one in shared]
-    score = expected_score(users, seed, judge.rows_by_user(shared[0]))
-    if score is None:
+    score, best = expected_score(users, seed, judge.rows_by_user(shared[0])), ranked[0].score
+    if score is None or best is None:
         return {}
     # With few users the bootstrap may by chance exceed the score that it corrects downwards.
-    return {"score": min(score, ranked[0].score), "chosen_with": ranked[0].score, "users": len(users[0])}
+    return {"score": min(score, best), "chosen_with": best, "users": len(users[0])}
 
 
 def check_settings(settings: Iterable[str]) -> None:

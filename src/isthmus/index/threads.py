@@ -8,6 +8,7 @@ uses one thread there. A forked process uses one thread for everything, see ``is
 from __future__ import annotations
 
 import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from importlib.util import find_spec
@@ -47,6 +48,13 @@ def limit(threads: int) -> Iterator[None]:
         finally:
             torch.set_num_threads(of_torch)
             _asked = asked
+
+
+def clock() -> float:
+    """Seconds, to measure searches with: those of the calling thread on the processor if it is the only one, so that
+    other work on the machine does not count, otherwise those of a clock on the wall."""
+    alone = torch.get_num_threads() == 1 and (_asked == 1 or processes.is_forked())
+    return time.thread_time() if alone else time.perf_counter()
 
 
 @contextmanager

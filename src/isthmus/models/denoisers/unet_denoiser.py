@@ -182,7 +182,8 @@ class UNetEncoder(RestoringEncoder):
         x = self.down[-1](x)
         for stage, enlarge in zip(reversed(self.up), reversed(self.enlarge), strict=True):
             x = stage(enlarge(x) + found.pop())
-        return x + start
+        together: Tensor = x + start
+        return together
 
 
 class ResidualBlock(nn.Module):
@@ -272,7 +273,7 @@ def _between(inputs: int, outputs: int, generator: Generator, *, transposed: boo
 
 def _reach(blocks: Sequence[int], step: int) -> int:
     """Pixels that a result depends on in each direction: two for each block and one at each end, at its scale."""
-    scales = [SHRINK * 2**place for place in range(len(blocks))]
+    scales: list[int] = [SHRINK * 2**place for place in range(len(blocks))]
     passes = [2] * (len(blocks) - 1) + [1]
     pixels = 2 * SHRINK + sum(
         2 * count * times * scale for count, times, scale in zip(blocks, passes, scales, strict=True)

@@ -47,7 +47,7 @@ class Mixed(torch.optim.Optimizer):
         steps = [state["step"] for state in states]
         torch._foreach_add_(steps, 1)
         torch._fused_adam_(
-            weights, [weight.grad for weight in weights], [state["exp_avg"] for state in states],
+            weights, _gradients(weights), [state["exp_avg"] for state in states],
             [state["exp_avg_sq"] for state in states], [], steps,
             lr=ADAM_RATE * group["lr"], beta1=group["betas"][0], beta2=group["betas"][1],
             weight_decay=group["weight_decay"], eps=group["eps"], amsgrad=False, maximize=False,
@@ -55,7 +55,11 @@ class Mixed(torch.optim.Optimizer):
 
 
 def _descend(group: dict[str, Any], weights: list[Tensor]) -> None:
-    slopes: Any = [weight.grad for weight in weights]
+    slopes = _gradients(weights)
     if group["weight_decay"]:
-        slopes = torch._foreach_add(slopes, weights, alpha=group["weight_decay"])
-    torch._foreach_add_(weights, torch._foreach_mul(slopes, -group["lr"]))
+        slopes = list(torch._foreach_add(slopes, weights, alpha=group["weight_decay"]))
+    torch._foreach_add_(weights, slopes, alpha=-group["lr"])
+
+
+def _gradients(weights: list[Tensor]) -> list[Tensor]:
+    return [weight.grad for weight in weights if weight.grad is not None]
