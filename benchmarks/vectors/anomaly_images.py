@@ -34,7 +34,15 @@ from isthmus.training.trainer import train
 from isthmus_images.adapter import ImageSource
 from isthmus_images.datasets import CLOTHES, fashion_mnist
 
-SETTINGS: dict[str, Any] = {"code": 64, "filters": 16, "hidden": 256, "epochs": 30, "batch_size": 128, "shift": 2}
+SETTINGS: dict[str, Any] = {
+    "code": 64,
+    "filters": 16,
+    "hidden": 256,
+    "epochs": 30,
+    "batch_size": 128,
+    "shift": 2,
+    "likelihood": "bernoulli",
+}
 RATE = 2e-3
 HELD_OUT = 0.1
 TURNS = 4
@@ -72,7 +80,8 @@ def _shifted(images: Tensor, down: Tensor, right: Tensor) -> Tensor:
 
 def restorer(settings: dict[str, Any], generator: Generator) -> tuple[Autoencoder, Plan]:
     """A convolutional autoencoder that reads turned images and writes upright ones."""
-    sides = backbone(Grid(1, 28, 28), generator=generator, hidden=settings["hidden"], filters=settings["filters"])
+    shared = {name: settings[name] for name in ("hidden", "filters", "likelihood")}
+    sides = backbone(Grid(1, 28, 28), generator=generator, **shared)
     model = Autoencoder(
         encoder=sides.encoder,
         bottleneck=Projected(sides.hidden, settings["code"], generator=generator),
@@ -86,18 +95,19 @@ def restorer(settings: dict[str, Any], generator: Generator) -> tuple[Autoencode
 
 @torch.no_grad()
 def restored(model: Autoencoder, images: ImageSource) -> tuple[Tensor, Tensor]:
-    """Nats of each image, mean over turns, and the codes of all turns side by side."""
-    nats, codes = [], []
+    """The squared error of each image, mean over turns, and the codes of all turns side by side."""
+    errors, codes = [], []
     for rows in torch.arange(len(images)).split(BLOCK):
         batch = images.batch(rows)
         assert isinstance(batch.inputs, Values)
+        upright = batch.inputs.values
         steps = [
-            model.step(Batch(rows, Values(torch.rot90(batch.inputs.values, turn, (2, 3))), batch.targets))
-            for turn in range(TURNS)
+            model.step(Batch(rows, Values(torch.rot90(upright, turn, (2, 3))), batch.targets)) for turn in range(TURNS)
         ]
-        nats.append(torch.stack([-step.log_likelihood[:, 0] for step in steps]).mean(0))
+        means = [model.likelihood.mean(model.readout, step.decoded).view_as(upright) for step in steps]
+        errors.append(torch.stack([(mean - upright).square().flatten(1).sum(1) for mean in means]).mean(0))
         codes.append(torch.cat([step.code.point for step in steps], 1))
-    return torch.cat(nats), torch.cat(codes)
+    return torch.cat(errors), torch.cat(codes)
 
 
 def scored(model: Autoencoder, known: ImageSource, held_out: ImageSource, asked: ImageSource) -> tuple[Tensor, Tensor]:
