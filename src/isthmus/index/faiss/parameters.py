@@ -9,7 +9,10 @@ from typing import Any, TypedDict, Unpack, cast
 from isthmus.errors import SettingError
 
 NARROW = 64
-"""Up to this number of dimensions, fewer lists and fewer links of a graph are faster at equal recall."""
+"""Up to this number of dimensions, fewer lists and fewer links of a graph are faster at equal recall. Measured with
+the leading principal components of Fashion-MNIST's training images, 50,000 searched for 2,000 others: with 32 and 64
+numbers, 2 · √rows lists answered up to 35 % more queries a second than 4 · √rows at recalls from .8 to .99, with 128
+numbers sometimes fewer."""
 
 POINTS_A_LIST = 39
 """Minimum number of training points per list; with fewer, FAISS's k-means warns about poor centroids."""
