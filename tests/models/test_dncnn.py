@@ -12,7 +12,8 @@ from signals import GridSource, seeded
 from isthmus.batch import Bags, Batch, Grid, Values
 from isthmus.bundle.tensors import state_of
 from isthmus.errors import InputError, SettingError
-from isthmus.models.denoisers.dncnn import UniformNoiseLevel, residual_denoiser
+from isthmus.models.denoisers.dncnn import residual_denoiser
+from isthmus.models.denoisers.noise import UniformNoiseLevel
 from isthmus.models.denoisers.restoring import IdentityReadout, ResidualDecoder, restored
 from isthmus.models.kinds import vanilla
 from isthmus.models.recipes.rebuild import rebuild

@@ -13,13 +13,12 @@ from isthmus.batch import Bags, Batch, Grid, Values
 from isthmus.bundle.tensors import state_of
 from isthmus.core.likelihoods.each_scale import EachScaleGaussian
 from isthmus.errors import InputError, SettingError
+from isthmus.models.denoisers.noise import ToldNoiseLevel, with_level
 from isthmus.models.denoisers.restoring import IdentityReadout, restored
 from isthmus.models.denoisers.unet_denoiser import (
-    ToldNoiseLevel,
     UNetEncoder,
     estimated_level,
     unet_denoiser,
-    with_level,
 )
 from isthmus.models.recipes.rebuild import rebuild
 from isthmus.training.run import Run

@@ -7,12 +7,13 @@ import torch
 from jaxtyping import Float
 from torch import Generator, Tensor, nn
 
-from isthmus.batch import Grid, Tensors, Values
+from isthmus.batch import Grid, Tensors
 from isthmus.core.autoencoder import Autoencoder
 from isthmus.core.bottlenecks.deterministic import Deterministic
 from isthmus.core.likelihoods.continuous import Gaussian
 from isthmus.core.ops.convolutions import convolution, images_of
 from isthmus.errors import SettingError
+from isthmus.models.denoisers.noise import UniformNoiseLevel
 from isthmus.models.denoisers.restoring import IdentityReadout, ResidualDecoder, RestoringEncoder, folded
 from isthmus.models.recipes.checks import check_settings
 from isthmus.models.recipes.recipe import GradientRecipe
@@ -155,32 +156,6 @@ class NoiseEncoder(RestoringEncoder):
         for layer, norm in zip(self.layers, self.norms, strict=True):
             x = nn.functional.relu(norm(layer(x)))
         return x
-
-
-class UniformNoiseLevel:
-    """Adds N(0, σ²) to every pixel; σ is drawn for each image, uniformly from ``low`` to ``high``.
-
-    Raises:
-        SettingError: a level below 0, or ``low`` above ``high``.
-    """
-
-    def __init__(self, low: float, high: float) -> None:
-        if not 0 <= low <= high or not high > 0:
-            raise SettingError(f"noise from {low} to {high}", expected="0 <= low <= high, and some noise")
-        self.low, self.high = low, high
-
-    def __call__(self, inputs: Tensors, generator: Generator) -> Tensors:
-        """Noisy images.
-
-        Raises:
-            SettingError: inputs that are not dense values.
-        """
-        if not isinstance(inputs, Values):
-            raise SettingError(f"noise on {type(inputs).__name__}", expected="dense values")
-        pixels = inputs.values
-        level = torch.empty(len(pixels), *(1,) * (pixels.dim() - 1), dtype=pixels.dtype, device=pixels.device)
-        level.uniform_(self.low, self.high, generator=generator)
-        return Values(pixels + level * torch.empty_like(pixels).normal_(generator=generator))
 
 
 def _near_identity(filters: int, generator: Generator) -> nn.Conv2d:

@@ -16,6 +16,7 @@ from isthmus.core.bottlenecks.deterministic import Deterministic
 from isthmus.core.likelihoods.each_scale import EachScaleGaussian
 from isthmus.core.ops.convolutions import check_widths, convolution
 from isthmus.errors import SettingError
+from isthmus.models.denoisers.noise import ToldNoiseLevel, with_level
 from isthmus.models.denoisers.restoring import IdentityReadout, ResidualDecoder, RestoringEncoder, folded, pixels_of
 from isthmus.models.recipes.checks import check_settings
 from isthmus.models.recipes.recipe import GradientRecipe
@@ -204,42 +205,6 @@ class ResidualBlock(nn.Module):
         """Maps of the same shape."""
         found: Tensor = self.other(nn.functional.relu(self.one(x), inplace=True))
         return x + found
-
-
-class ToldNoiseLevel:
-    """Adds N(0, σ²) to every pixel, and σ as a further channel; σ is drawn for each image, uniformly from ``low`` to
-    ``high``.
-
-    Raises:
-        SettingError: a level below 0, or ``low`` above ``high``.
-    """
-
-    def __init__(self, low: float, high: float) -> None:
-        if not 0 <= low <= high or not high > 0:
-            raise SettingError(f"noise from {low} to {high}", expected="0 <= low <= high, and some noise")
-        self.low, self.high = low, high
-
-    def __call__(self, inputs: Tensors, generator: Generator) -> Tensors:
-        """Noisy images with one channel more.
-
-        Raises:
-            SettingError: inputs that are not dense values.
-        """
-        if not isinstance(inputs, Values):
-            raise SettingError(f"noise on {type(inputs).__name__}", expected="dense values")
-        pixels = inputs.values
-        level = torch.empty(len(pixels), dtype=pixels.dtype, device=pixels.device)
-        level.uniform_(self.low, self.high, generator=generator)
-        noise = torch.empty_like(pixels).normal_(generator=generator)
-        return Values(with_level(pixels + level[:, None, None, None] * noise, level))
-
-
-def with_level(
-    images: Float[Tensor, "batch channels height width"], level: Float[Tensor, " batch"]
-) -> Float[Tensor, "batch given height width"]:
-    """The images with one channel more that has the level everywhere."""
-    height, width = images.shape[2:]
-    return torch.cat([images, level[:, None, None, None].expand(-1, 1, height, width)], 1)
 
 
 def estimated_level(images: Float[Tensor, "batch channels height width"]) -> Float[Tensor, " batch"]:

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable
 from typing import Any
 
 import torch
 from torch import Tensor
-from torch.optim.adam import adam
 
 from isthmus.machine.hardware import multiplies_bf16
+from isthmus.training.steps.by_group import GroupedOptimizer
 
 SMALLEST = 16
 """Rows and columns from which a matrix is made orthogonal; smaller ones are updated by Adam."""
@@ -24,36 +23,19 @@ LIKE_ADAM = 0.2
 """Root mean square of an update of Adam, to which updates are scaled so that the same learning rates suit both."""
 
 
-class Muon(torch.optim.Optimizer):
+class Muon(GroupedOptimizer):
     """Muon (Jordan et al., "Muon: An optimizer for hidden layers in neural networks", 2024), with Adam for all that is
     not a large matrix.
 
     The weights of a convolution are a matrix of outputs and of everything that an output reads. Its update is the
     momentum U Σ Vᵀ with Σ replaced by ones, approximately, by five rounds of Newton-Schulz; scaled as in Liu et al.,
-    "Muon is Scalable for LLM Training" (2025), equation 4.
-
-    Args:
-        groups: as for ``torch.optim.Adam``; ``weight_decay`` is an L2 penalty.
-        lr: learning rate, of the size that suits Adam.
-        betas: decay rates of Adam.
+    "Muon is Scalable for LLM Training" (2025), equation 4. Learning rates are of the size that suits Adam.
     """
 
-    def __init__(self, groups: Iterable[dict[str, Any]], *, lr: float, betas: tuple[float, float]) -> None:
-        super().__init__(groups, {"lr": lr, "betas": betas, "eps": 1e-8, "weight_decay": 0.0})
-
-    @torch.no_grad()
-    def step(self, closure: Callable[[], float] | None = None) -> float | None:  # type: ignore[override]
-        """Update all parameters that have a gradient; return the value of the closure, if there is one."""
-        loss = None
-        if closure is not None:
-            with torch.enable_grad():
-                loss = closure()
-        for group in self.param_groups:
-            found = [parameter for parameter in group["params"] if parameter.grad is not None]
-            large = [parameter for parameter in found if _is_large(parameter)]
-            self._orthogonal(large, group)
-            self._adam([parameter for parameter in found if not _is_large(parameter)], group)
-        return loss
+    def change(self, weights: list[Tensor], group: dict[str, Any]) -> None:
+        """Update the weights of a group."""
+        self._orthogonal([weight for weight in weights if _is_large(weight)], group)
+        self.change_by_adam([weight for weight in weights if not _is_large(weight)], group, group["lr"])
 
     def _orthogonal(self, parameters: list[Tensor], group: dict[str, Any]) -> None:
         by_shape: dict[tuple[int, int], list[Tensor]] = defaultdict(list)
@@ -75,31 +57,6 @@ class Muon(torch.optim.Optimizer):
             state["momentum"] = torch.zeros_like(parameter, memory_format=torch.contiguous_format)
         momentum: Tensor = state["momentum"].lerp_(grad, 1 - MOMENTUM)
         return _matrix(grad.lerp(momentum, MOMENTUM))
-
-    def _adam(self, parameters: list[Tensor], group: dict[str, Any]) -> None:
-        if not parameters:
-            return
-        for parameter in parameters:
-            if not (state := self.state[parameter]):
-                state["step"] = torch.zeros((), device=parameter.device)
-                state["exp_avg"], state["exp_avg_sq"] = torch.zeros_like(parameter), torch.zeros_like(parameter)
-        states = [self.state[parameter] for parameter in parameters]
-        adam(
-            parameters,
-            [parameter.grad for parameter in parameters if parameter.grad is not None],
-            [state["exp_avg"] for state in states],
-            [state["exp_avg_sq"] for state in states],
-            [],
-            [state["step"] for state in states],
-            fused=True,
-            amsgrad=False,
-            beta1=group["betas"][0],
-            beta2=group["betas"][1],
-            lr=group["lr"],
-            weight_decay=group["weight_decay"],
-            eps=group["eps"],
-            maximize=False,
-        )
 
 
 def orthogonal(matrices: Tensor) -> Tensor:

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from typing import Any
 
 import torch
 from torch import Tensor
-from torch.optim.adam import adam
+
+from isthmus.training.steps.by_group import GroupedOptimizer, fused_adam
 
 ROWS = 8192
 """Number of rows that are gathered, changed and written back at a time, so that they fit in the cache."""
 
 
-class RowwiseAdam(torch.optim.Optimizer):
+class RowwiseAdam(GroupedOptimizer):
     """Adam (Kingma & Ba 2015) for dense gradients; for sparse ones, Adam on their rows only.
 
     Rows without a gradient are updated later. Dense Adam would let their moments decay and keep moving the rows by
@@ -30,27 +31,14 @@ class RowwiseAdam(torch.optim.Optimizer):
         betas: decay rates of the moments.
     """
 
-    def __init__(self, groups: Iterable[dict[str, Any]], *, lr: float, betas: tuple[float, float]) -> None:
-        super().__init__(groups, {"lr": lr, "betas": betas, "eps": 1e-8, "weight_decay": 0.0, "fused": True})
-
-    @torch.no_grad()
-    def step(self, closure: Callable[[], float] | None = None) -> float | None:  # type: ignore[override]
-        """Update all parameters that have a gradient; return the value of the closure, if there is one."""
-        loss = None
-        if closure is not None:
-            with torch.enable_grad():
-                loss = closure()
-        for group in self.param_groups:
-            for parameter in group["params"]:
-                if parameter.grad is not None:
-                    self._change(parameter, parameter.grad, group)
-        return loss
+    def change(self, weights: list[Tensor], group: dict[str, Any]) -> None:
+        """Update the weights of a group."""
+        for weight in weights:
+            assert weight.grad is not None
+            self._change(weight, weight.grad, group)
 
     def _change(self, parameter: Tensor, grad: Tensor, group: dict[str, Any]) -> None:
-        state = self.state[parameter]
-        if not state:
-            state["step"] = torch.zeros((), device=parameter.device)
-            state["exp_avg"], state["exp_avg_sq"] = torch.zeros_like(parameter), torch.zeros_like(parameter)
+        state = self.moments(parameter)
         tables = (parameter, state["exp_avg"], state["exp_avg_sq"])
         if not grad.is_sparse:
             _adam(tables, grad, state["step"], group)
@@ -90,19 +78,4 @@ def _make_up(tables: Iterable[Tensor], missed: Tensor, step: float | Tensor, gro
 
 def _adam(tables: Iterable[Tensor], grad: Tensor, step: Tensor, group: dict[str, Any]) -> None:
     parameter, mean, square = tables
-    adam(
-        [parameter],
-        [grad],
-        [mean],
-        [square],
-        [],
-        [step],
-        fused=True,
-        amsgrad=False,
-        beta1=group["betas"][0],
-        beta2=group["betas"][1],
-        lr=group["lr"],
-        weight_decay=group["weight_decay"],
-        eps=group["eps"],
-        maximize=False,
-    )
+    fused_adam([parameter], [grad], [mean], [square], [step], group=group, rate=group["lr"])
