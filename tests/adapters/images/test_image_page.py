@@ -30,6 +30,9 @@ def test_examples_run_and_print_what_the_page_shows(
         folder = tmp_path / "pictures" / ("lies", "stands")[row % 2]
         folder.mkdir(parents=True, exist_ok=True)
         Image.fromarray(picture).save(folder / f"{row:02d}.png")
+    (tmp_path / "holiday").mkdir()
+    for photograph in ("photo.jpg", "photo.png", "holiday/beach.jpg"):
+        Image.linear_gradient("L").resize((40, 30)).save(tmp_path / photograph)
     printed, checked = "", 0
     for kind, text in examples(PAGE.read_text(encoding="utf-8")):
         if kind == "json":
@@ -41,6 +44,8 @@ def test_examples_run_and_print_what_the_page_shows(
             assert main(args) == 0, text
             printed = capsys.readouterr().out
     assert checked >= 9
+    assert (tmp_path / "clean.jpg").is_file()
+    assert (tmp_path / "holiday-clean" / "beach.jpg").is_file()
 
 
 def test_every_option_and_model_is_described() -> None:
