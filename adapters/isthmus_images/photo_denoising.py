@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Float32
 
 from isthmus import bundle
 from isthmus.bundle import as_damage
@@ -19,10 +18,9 @@ from isthmus.models.denoisers.restoring import restored
 from isthmus.models.denoisers.unet_denoiser import estimated_level
 from isthmus_images.autoencoder import LAYOUT, ImageAutoencoder
 from isthmus_images.denoising import takes_any_size
+from isthmus_images.files.photographs import Channels
 
 ASSET = "photo_denoiser"
-
-Channels = Float32[np.ndarray, "channels height width"]
 
 OPPONENT = np.array(
     [[3**-0.5, 3**-0.5, 3**-0.5], [2**-0.5, 0, -(2**-0.5)], [6**-0.5, -2 * 6**-0.5, 6**-0.5]], np.float32

@@ -8,6 +8,7 @@ import pytest
 import torch
 from planted import one_thread
 from signals import GridSource, seeded
+from striped import noisy, stripes
 
 from isthmus.batch import Bags, Batch, Grid, Values
 from isthmus.bundle.tensors import state_of
@@ -26,17 +27,6 @@ SMALL = {"filters": 8, "depth": 4, "epochs": 10, "batch_size": 16, "learning_rat
 def _single() -> Iterator[None]:
     with one_thread():
         yield
-
-
-def stripes(count: int, height: int, width: int, seed: int = 0) -> torch.Tensor:
-    """Images of stripes three pixels wide, each at its own place and of its own grey."""
-    place = torch.randint(0, 6, (count, 1, 1, 1), generator=seeded(seed))
-    grey = torch.rand(count, 1, 1, 1, generator=seeded(seed + 1))
-    return grey * ((torch.arange(width) + place) // 3 % 2) * torch.ones(1, 1, height, 1)
-
-
-def noisy(images: torch.Tensor, scale: float = 0.2) -> torch.Tensor:
-    return images + scale * torch.randn(images.shape, generator=seeded(9))
 
 
 @pytest.mark.parametrize("shrink", [1, 2])

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from clocks import Clock
 from scipy.sparse import csr_array
 from torch import Tensor, nn
 
@@ -29,17 +30,6 @@ def recipe(epochs: int = 6) -> GradientRecipe:
 
 def weights(model: nn.Module) -> list[Tensor]:
     return [parameter.detach().clone() for parameter in model.parameters()]
-
-
-class Clock:
-    """A second passes at every look."""
-
-    def __init__(self) -> None:
-        self.now = 0.0
-
-    def perf_counter(self) -> float:
-        self.now += 1.0
-        return self.now
 
 
 def test_until_ends_the_plan_early_and_leaves_its_schedules_as_they_are() -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from clocks import Clock
 from scipy.sparse import csr_array
 
 from isthmus.batch import Bag
@@ -21,17 +22,6 @@ from isthmus.training.plan import Plan
 from isthmus.training.run import Run
 
 WIDTH, RATE = 25, 0.01
-
-
-class Clock:
-    """A second passes for each look at it."""
-
-    def __init__(self) -> None:
-        self.now = 0.0
-
-    def perf_counter(self) -> float:
-        self.now += 1.0
-        return self.now
 
 
 @pytest.fixture(autouse=True)

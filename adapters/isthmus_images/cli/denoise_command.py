@@ -36,13 +36,14 @@ def denoise(paths: Paths, out: Out, level: Level = None, skip_broken: Skip = Fal
         raise InputError(f"{len(paths)} paths", expected="images, or a bundle and images", remedy="give a folder")
     images = Path(paths[-1])
     single = images.suffix.lower() in SUFFIXES and not images.is_dir()
-    if single and out.suffix.lower() in FORMATS:
+    as_photograph = single and out.suffix.lower() in FORMATS
+    if as_photograph:
         check_name(out)
     else:
         check_pictures(out)
     model = ImageAutoencoder.load(paths[0]) if len(paths) == 2 else photo_denoiser()
     own = len(paths) == 1
-    if denoising.takes_any_size(model.builder) and single and out.suffix.lower() in FORMATS:
+    if denoising.takes_any_size(model.builder) and as_photograph:
         levels = _one(model, images, out, level)
     elif own and (single or images.is_dir()):
         levels = _all(model, images, out, level, skip_broken)

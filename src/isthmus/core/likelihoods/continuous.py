@@ -69,7 +69,7 @@ class LearnedGaussian(nn.Module):
         Returns:
             Nats, shape (batch,); higher is more probable.
         """
-        return _normal(_residuals(readout, decoded, targets), self.log_scale())
+        return _normal(residuals_of(readout, decoded, targets), self.log_scale())
 
     def mean(self, readout: Readout, decoded: Tensor) -> Float[Tensor, "batch ..."]:
         """The expected value, which is the logits themselves."""
@@ -125,7 +125,7 @@ class OptimalGaussian(nn.Module):
         Returns:
             Nats, shape (batch,); higher is more probable.
         """
-        residuals = _residuals(readout, decoded, targets)
+        residuals = residuals_of(readout, decoded, targets)
         variance = self._followed(residuals.detach()) if self.training else self.variance
         # At the optimal σ² the derivative of the likelihood with respect to it is 0.
         return _normal(residuals, 0.5 * variance.log())
@@ -189,7 +189,7 @@ class Laplace(nn.Module):
         Returns:
             Nats, shape (batch,); higher is more probable.
         """
-        residuals = _residuals(readout, decoded, targets)
+        residuals = residuals_of(readout, decoded, targets)
         return _laplace(residuals, residuals.new_tensor(self.log_scale))
 
     def mean(self, readout: Readout, decoded: Tensor) -> Float[Tensor, "batch ..."]:
@@ -233,7 +233,7 @@ class LearnedLaplace(nn.Module):
         Returns:
             Nats, shape (batch,); higher is more probable.
         """
-        return _laplace(_residuals(readout, decoded, targets), self.log_scale())
+        return _laplace(residuals_of(readout, decoded, targets), self.log_scale())
 
     def mean(self, readout: Readout, decoded: Tensor) -> Float[Tensor, "batch ..."]:
         """The expected value, which is the logits themselves."""
@@ -270,7 +270,7 @@ def _two_sided(like: Tensor, generator: Generator) -> Tensor:
     return one - other
 
 
-def _residuals(readout: Readout, decoded: Tensor, targets: Tensors) -> Tensor:
+def residuals_of(readout: Readout, decoded: Tensor, targets: Tensors) -> Tensor:
     """Values minus logits, in fp32 at least."""
     values, logits = dense_values(targets), readout.logits(decoded)
     if logits.shape != values.shape:

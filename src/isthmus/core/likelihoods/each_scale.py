@@ -9,7 +9,7 @@ from jaxtyping import Float
 from torch import Generator, Tensor, nn
 
 from isthmus.batch import Tensors
-from isthmus.core.likelihoods.continuous import LOG_2PI, dense_values
+from isthmus.core.likelihoods.continuous import LOG_2PI, residuals_of
 from isthmus.core.likelihoods.discrete import wide
 from isthmus.errors import SettingError
 from isthmus.protocols import Readout
@@ -49,13 +49,7 @@ class EachScaleGaussian(nn.Module):
         Returns:
             Nats, shape (batch,); higher is more probable.
         """
-        values, logits = dense_values(targets), readout.logits(decoded)
-        if logits.shape != values.shape:
-            raise SettingError(
-                f"a readout of {list(logits.shape[1:])} for values of {list(values.shape[1:])}",
-                expected="one logit for each value",
-            )
-        errors = (values - wide(logits)).square().flatten(1)
+        errors = residuals_of(readout, decoded, targets).square().flatten(1)
         return -0.5 * errors.shape[1] * (LOG_2PI + 1 + (errors.mean(1) + self.floor**2).log())
 
     def mean(self, readout: Readout, decoded: Tensor) -> Float[Tensor, "batch ..."]:
