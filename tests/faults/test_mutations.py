@@ -35,10 +35,11 @@ def test_what_dies_and_what_hangs_is_told_by_its_place():
         if number == 5:
             os._exit(7)
         if number == 6:
-            time.sleep(60)
+            time.sleep(600)
         return {"outcome": "same", "number": number}
 
-    found = list(children.outcomes(9, work, together=4, limit=1.0))
+    # The limit is far above what a busy machine takes to begin a child, which counts into the first piece's time.
+    found = list(children.outcomes(9, work, together=4, limit=15.0))
     assert [one["outcome"] for one in found] == [*["same"] * 3, "crash", "same", "crash", "hang", "same", "same"]
     assert [found[place]["signal"] for place in (3, 5)] == [9, -7]
 
