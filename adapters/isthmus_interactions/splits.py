@@ -109,35 +109,44 @@ def strong(
     return Split(train.select_items(items), validation, test)
 
 
-def weak(interactions: Interactions, *, test: float = 0.2, validation: float = 0.0, seed: int = 0) -> Split:
+def weak(
+    interactions: Interactions, *, test: float = 0.2, validation: float = 0.0, least: int = 0, seed: int = 0
+) -> Split:
     """Weak generalisation: a random share of each user's items is held out; the rest is both training data and history.
 
     Of a user's n items, ``floor(test n)`` are used for test and ``floor(validation n)`` for validation; all users and
-    items stay in the vocabularies of the training data.
+    items stay in the vocabularies of the training data. Users with fewer than ``1 / test`` items are then not asked
+    about: where most are like that, ``least=1`` keeps the split from judging long histories alone.
 
     Args:
         interactions: all data.
         test: share of each user's items for test.
         validation: share of each user's items for validation; 0 for no validation.
+        least: items of each user for test at least, and as many for validation if there is one, where that leaves an
+            item for training.
         seed: seed of this split.
 
     Returns:
         Training data, and folds for validation (or None) and test.
 
     Raises:
-        SettingError: shares outside 0 to 1, with a sum of 1 or more, or too small to hold out anything.
+        SettingError: shares outside 0 to 1, with a sum of 1 or more, or too small to hold out anything, or a negative
+            ``least``.
     """
     _check_share("test", test)
     if not 0 <= validation < 1 - test:
         raise SettingError(f"validation={validation}", expected=f"at least 0 and less than {1 - test:g}")
+    if least < 0:
+        raise SettingError(f"least={least}", expected="a number of items, 0 or more")
     matrix = interactions.matrix
     place = places_in_rows(matrix, np.random.default_rng(seed).random(matrix.nnz))
     counts = np.diff(matrix.indptr)
-    tested = _floor(test * counts)
-    owners = row_of_entry(matrix)
-    until_test, until_validation = tested[owners], (tested + _floor(validation * counts))[owners]
-    validated = (place >= until_test) & (place < until_validation)
-    return _parted(interactions, place < until_test, validated if validation else None)
+    held = np.stack([_floor(share * counts) for share in ((test, validation) if validation else (test,))])
+    more = np.maximum(held, least)
+    places = np.cumsum(np.where(more.sum(0) < counts, more, held), axis=0)[:, row_of_entry(matrix)]
+    until_test, until_validation = places[0], places[-1]
+    between = (place >= until_test) & (place < until_validation)
+    return _parted(interactions, place < until_test, between if validation else None)
 
 
 def leave_last_out(interactions: Interactions, *, validation: bool = True) -> Split:

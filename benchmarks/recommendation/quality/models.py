@@ -27,7 +27,7 @@ from torch import nn
 
 from benchmarks.harness import Line, Results, Smoke, chosen, kept
 from benchmarks.recommendation.quality.cache import Fits
-from benchmarks.recommendation.quality.settings import BLENDS, METRICS, MODELS, SOLVED, WIDE, choices
+from benchmarks.recommendation.quality.settings import BLENDS, METRICS, MODELS, SOLVED, WIDE, carve, choices
 from benchmarks.recommendation.quality.splits import CHOSEN_BY, DEMO, SPLITS, final, tuning
 from benchmarks.recommendation.quality.tables import of_splits
 from isthmus import plugins
@@ -149,20 +149,13 @@ def judged(split: str, model: str, setting: Mapping[str, Any], seed: int, epoch:
 
 def blended(split: str, model: str, seed: int, bench: Bench) -> None:
     """The best linear model and others together, from the fits that there are; closed forms are fitted again."""
-    finals = {
-        line["model"]: line for line in bench.results.lines() if line["split"] == split and line["stage"] == "final"
-    }
-    tried = {
-        (line["model"], json.dumps(line["setting"])): line["metrics"][CHOSEN_BY[split]]
-        for line in bench.results.lines()
-        if line["split"] == split and line["stage"] == "tuning"
-    }
+    finals, validated = chosen_finals(split, bench)
     solved = [name for name in SOLVED if name in finals]
     others = [name for name in BLENDS[model] if name in finals]
     if not solved or not others:
         logger.info("no %s on %s: its parts are not there yet", model, split)
         return
-    linear = max(solved, key=lambda name: tried[name, json.dumps(finals[name]["setting"])])
+    linear = max(solved, key=validated.__getitem__)
     names = [linear, *others]
     settings = {name: finals[name]["setting"] for name in names}
     setting = {"parts": [{"model": name, "settings": settings[name]} for name in names]}
@@ -182,6 +175,19 @@ def blended(split: str, model: str, seed: int, bench: Bench) -> None:
         return {**outcome, **shares, "validation": validation, "fit_seconds": round(spent, 2)}
 
     once(bench, "final", split, model, setting, seed, work)
+
+
+def chosen_finals(split: str, bench: Bench) -> tuple[dict[str, Line], dict[str, float]]:
+    """Of each model that has one, the final line of the setting that was best on the validation part, and its score."""
+    lines = [line for line in bench.results.lines() if line["split"] == split]
+    tried: dict[str, dict[str, float]] = {}
+    for line in lines:
+        if line["stage"] == "tuning" and carve(split).items() <= line.items():
+            tried.setdefault(line["model"], {})[json.dumps(line["setting"])] = line["metrics"][CHOSEN_BY[split]]
+    best = {name: max(scores, key=scores.__getitem__) for name, scores in tried.items()}
+    last = [line for line in lines if line["stage"] == "final"]
+    finals = {line["model"]: line for line in last if json.dumps(line["setting"]) == best.get(line["model"])}
+    return finals, {name: tried[name][best[name]] for name in finals}
 
 
 def score_of(joined: Blend, fold: FoldIn, metric: str) -> Validation:
@@ -241,6 +247,8 @@ def once(
 ) -> Line:
     """The line of this piece of work: the one already there, or a new one."""
     key = {"stage": stage, "split": split, "model": model, "setting": dict(setting), "seed": seed}
+    if stage == "tuning" or model in BLENDS:
+        key.update(carve(split))
     found = bench.results.find(**key)
     if found is not None:
         return found

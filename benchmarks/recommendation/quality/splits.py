@@ -1,8 +1,8 @@
 """The splits that quality is compared on, the same for our models and the rivals: what to train on, what to choose
 settings by, what to judge by, and in which metrics.
 
-Settings are chosen by ``tuning`` alone. Where a split has no validation part, a tenth of each person's training items
-is carved out for it. Afterwards everything known before the test is trained on again: ``final``.
+Settings are chosen by ``tuning`` alone. Where a split has no validation part, a tenth of each person's training items,
+at least one, is carved out for it. Afterwards everything known before the test is trained on again: ``final``.
 """
 
 from __future__ import annotations
@@ -83,7 +83,7 @@ def tuning(name: str) -> tuple[Interactions, FoldIn]:
     whole = split(name)
     if whole.validation is not None:
         return whole.train, whole.validation
-    carved = weak(whole.train, test=CARVED, seed=SEED)
+    carved = weak(whole.train, test=CARVED, least=1, seed=SEED)
     return carved.train, carved.test
 
 

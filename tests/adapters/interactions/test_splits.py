@@ -139,8 +139,22 @@ def test_weak_is_reproducible():
     assert not same(splits.weak(interactions, seed=3).test, splits.weak(interactions, seed=4).test)
 
 
+def test_weak_asks_about_short_histories_too():
+    rows = [(user, item) for user in range(1, 8) for item in range(user)]
+    users, items = zip(*rows, strict=True)
+    interactions = Interactions.read(pa.table({"user": users, "item": items}))
+    split = splits.weak(interactions, test=0.2, validation=0.1, least=1, seed=0)
+    # Of 1 and 2 items nothing can be held out twice and still be trained on.
+    assert np.diff(split.train.matrix.indptr).tolist() == [1, 2, 1, 2, 3, 4, 5]
+    for fold in (split.test, split.validation):
+        assert [len(fold.users), fold.held_out.nnz] == [5, 5]
+    # Shares that hold out more anyway stay as they are.
+    wide = splits.weak(interactions, test=0.5, least=1, seed=0)
+    assert np.diff(wide.train.matrix.indptr).tolist() == [1, 1, 2, 2, 3, 3, 4]
+
+
 def test_weak_refuses(subtests):
-    for options in [{"test": 0.0}, {"test": 1.0}, {"validation": 0.8}, {"validation": -0.1}]:
+    for options in [{"test": 0.0}, {"test": 1.0}, {"validation": 0.8}, {"validation": -0.1}, {"least": -1}]:
         with subtests.test(options=options), pytest.raises(SettingError, match="expected"):
             splits.weak(data(), **options)
 
