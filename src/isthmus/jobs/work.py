@@ -1,4 +1,4 @@
-"""What every engine does with a part: answer it, or say why it failed."""
+"""The work that every engine has in common: answer a part of a job, or record why it failed."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from isthmus.reprs import counted
 
 @dataclass(frozen=True)
 class Question:
-    """What is asked of every part.
+    """The question that a job puts to each of its parts.
 
     Attributes:
-        bundle: a saved model.
-        task: what is asked.
-        options: of the task.
+        bundle: path of a saved model.
+        task: name of the task.
+        options: options of the task.
     """
 
     bundle: str
@@ -27,12 +27,12 @@ class Question:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of a part.
+    """The result of one part.
 
     Attributes:
-        part: which one.
-        rows: of its answer.
-        failed: why there is none; empty if there is.
+        part: the part.
+        rows: number of rows in its answer.
+        failed: the error message if there is no answer, else empty.
     """
 
     part: Part
@@ -41,14 +41,15 @@ class Outcome:
 
 
 Told = Callable[[Outcome], None]
-
+"""Called with the outcome of each part as soon as it is known."""
 
 Engine = Callable[[Question, Sequence[Part], int | None, Told], None]
-"""Has parts answered: the question, the parts, how many at a time (None for what there is), and who is told of each."""
+"""Answers parts: takes the question, the parts, how many run at a time (None: as many as there are cores or workers),
+and the callback for outcomes."""
 
 
 def answered(question: Question, part: Part) -> Outcome:
-    """The outcome of one part. Nothing is raised except what ends the process."""
+    """Answer one part. Errors are returned in the outcome; only what ends the process, such as Ctrl-C, is raised."""
     try:
         rows = (part.start, part.stop)
         done = answer_part(
@@ -66,10 +67,10 @@ def answered(question: Question, part: Part) -> Outcome:
 
 
 def failure(failed: Sequence[Outcome], done: int) -> JobError:
-    """The error for a job of which parts failed; those that are whole stay."""
+    """The error for a job some of whose parts failed; the parts that are complete are kept."""
     first = failed[0]
-    counts = f"{counted(len(failed), 'part')} failed, and {counted(done, 'part')} are there"
+    counts = f"{counted(len(failed), 'part')} failed, and {counted(done, 'part')} are complete"
     return JobError(
         f"{counts}; {first.part.name}: {first.failed}",
-        remedy="the same call does what is missing",
+        remedy="the same call computes only what is missing",
     )

@@ -1,8 +1,8 @@
-"""Several processes that answer at one port, for machines with many cores.
+"""Several server processes on one port, for machines with many cores.
 
-The parent process listens, checks that the bundles load, and starts workers, which share its socket. Each has models of
-its own. The parent starts a worker again that ended, tells all of them to reload and to stop, and answers nothing
-itself. Workers end with their parent, however it ends.
+The parent process opens the socket, checks that the bundles load, and starts workers that share the socket; each worker
+loads its own models. The parent restarts a worker that has ended and passes reloads and stops on to all of them, but
+answers no requests itself. Workers end with their parent, however it ends.
 """
 
 from __future__ import annotations
@@ -36,18 +36,18 @@ from isthmus.serve.settings import ServerSettings
 from isthmus.serve.shelf import Shelf
 
 READY, RELOADED = "ready", "reloaded"
-"""What workers tell their parent."""
+"""Messages from workers to their parent."""
 
 STOP, RELOAD = b"s", b"r"
-"""What signals tell the parent's loop."""
+"""Messages from signal handlers to the loop of the parent."""
 
 PAUSES = 1.0, 10.0
-"""Seconds before a worker is started again: one that has answered, and one that ended before it was ready."""
+"""Seconds before a worker is restarted: one that had been ready, and one that ended before it was ready."""
 
 
 @dataclass(frozen=True)
 class Work:
-    """What every worker does.
+    """What a worker needs to start.
 
     Attributes:
         places: names and paths of the bundles.

@@ -91,7 +91,7 @@ def test_a_failed_part_names_its_input(shop, tmp_path):
     (tmp_path / "asked").mkdir()
     for name, users in (("a", [1, 2]), ("b", [3, 1000]), ("c", [4])):
         pq.write_table(pa.table({"user": users}), tmp_path / "asked" / f"{name}.parquet")
-    with pytest.raises(JobError, match=r"1 part failed, and 2 parts are there; rows 1 to 2 of .*b\.parquet.*1000"):
+    with pytest.raises(JobError, match=r"1 part failed, and 2 parts are complete; rows 1 to 2 of .*b\.parquet.*1000"):
         run(folder / "bundle", tmp_path / "asked", tmp_path / "out", workers=1)
     pq.write_table(pa.table({"user": [3]}), tmp_path / "asked" / "b.parquet")
     assert run(folder / "bundle", tmp_path / "asked", tmp_path / "out", workers=1).done == 1
