@@ -40,7 +40,7 @@ from isthmus.tasks.evaluation import evaluate
 from isthmus.training.plan import Plan
 from isthmus.training.run import Run, Validation
 from isthmus_interactions.auto import auto
-from isthmus_interactions.auto.blending import ScoreTables
+from isthmus_interactions.auto.score_tables import ScoreTables
 from isthmus_interactions.fit import validation_score
 from isthmus_interactions.splits import FoldIn
 
@@ -49,8 +49,9 @@ logger = logging.getLogger("recommendation_quality")
 NAME = "recommendation_quality"
 TITLE = "Quality on published splits"
 EVERY = (*MODELS, *BLENDS, "auto")
-SCORES = 1 << 27
-"""Of each part of a blend, by which its weights are chosen: half a GiB, those of 3,700 people on the largest split."""
+STORED, COMPUTED = 1 << 27, 1 << 31
+"""Scores of each part of a blend, by which its weights are chosen: those of everybody, on the largest split of the best
+items of each part."""
 
 
 @dataclass(frozen=True)
@@ -192,7 +193,7 @@ def chosen_finals(split: str, bench: Bench) -> tuple[dict[str, Line], dict[str, 
 
 def score_of(joined: Blend, fold: FoldIn, metric: str) -> Validation:
     """The score by which weights are chosen: each part scores evenly spaced people once, everybody if there are few."""
-    tables = ScoreTables(joined, fold, metric, SCORES)
+    tables = ScoreTables(joined, fold, metric, STORED, COMPUTED)
     return tables.validation(np.ones(len(tables.rows), dtype=np.bool_))
 
 

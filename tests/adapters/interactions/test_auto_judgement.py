@@ -19,11 +19,11 @@ from isthmus.models.recipes.recipe import GradientRecipe
 from isthmus.models.sparse_linear import ColumnwiseRecipe
 from isthmus.sources import BagSource
 from isthmus_interactions import Recommender
-from isthmus_interactions.auto import auto, search
-from isthmus_interactions.auto.blending import ScoreTables
+from isthmus_interactions.auto import auto, score_tables, search
 from isthmus_interactions.auto.budget import Budget
 from isthmus_interactions.auto.in_turn import asked_in_turn
 from isthmus_interactions.auto.judge import Judge, expected_score, leads
+from isthmus_interactions.auto.score_tables import ScoreTables
 from isthmus_interactions.everybody.data import joined
 from isthmus_interactions.interactions import Interactions
 from isthmus_interactions.order.holdout import hold_out
@@ -108,6 +108,43 @@ def test_known_scores_give_the_values_of_the_blend_itself() -> None:
         model.weigh(weights, exponents)
         judge.score(model)
         np.testing.assert_allclose(tables.values(model, np.ones(len(tables.rows), bool)), judge.latest, atol=1e-9)
+
+
+@pytest.mark.parametrize("metric", ["ndcg@5", "recall@5"])
+def test_of_a_wide_catalogue_the_best_of_each_part_give_the_values_of_the_blend(
+    metric: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(score_tables, "DEPTH", 60)
+    draws = np.random.default_rng(0)
+    dense = (draws.random((260, 300)) < 0.08).astype(np.float32)
+    train, asked = csr_array(dense[:200]), dense[200:]
+    hidden = asked * (draws.random(asked.shape) < 0.4)
+    fold = FoldIn(csr_array(asked - hidden), csr_array(hidden), list(range(60)))
+    data = Interactions.from_csr(train, users=np.arange(1000, 1200), items=np.arange(300))
+    parts = [Recommender.fit(data, name, validation=0.0, run=RUN).model for name in ("ease", "popularity")]
+    model, judge = Blend(parts), Judge(fold, metric)
+    tables = ScoreTables(model, fold, metric, cells=1 << 13)
+    # Some held-out items are among nobody's best, and count all the same.
+    assert 120 < tables.items < 300
+    assert len(tables.rows) == 60
+    for weights, exponents in ([1.0, 0.0], [0.0, 0.0]), ([0.3, 2.0], [0.5, 0.25]), ([0.0, 1.0], [0.0, 0.0]):
+        model.weigh(weights, exponents)
+        judge.score(model)
+        np.testing.assert_allclose(tables.values(model, np.ones(60, bool)), judge.latest, atol=1e-9)
+    # What parts gave was not written to.
+    judge.score(parts[1])
+    np.testing.assert_allclose(tables.values(model, np.ones(60, bool)), judge.latest, atol=1e-9)
+
+
+def test_of_many_users_evenly_spaced_ones_are_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(score_tables, "FEWEST", 2)
+    held = hold_out(planted(), 0.2, 0)
+    assert held.fold is not None
+    parts = [Recommender.fit(held.train, name, validation=0.0, run=RUN).model for name in ("ease", "item-knn")]
+    few = ScoreTables(Blend(parts), held.fold, "ndcg@5", cells=5 * held.fold.history.shape[1])
+    assert len(few.rows) == 5
+    assert few.rows[[0, -1]].tolist() == [0, len(held.fold) - 1]
+    assert few.items == held.fold.history.shape[1]
 
 
 def test_a_choice_of_weights_ends_when_time_is_up() -> None:
