@@ -137,26 +137,40 @@ class ModelSearch:
         return f"keeping {plugins.command_name(ranked[0].name)}, the best of {len(ranked)} models" if ranked else ""
 
     def _linear(self) -> None:
-        """Move from one point to better neighbours until none is better or the time is used up."""
+        """Try dense and sparse linear models once, then go on with the better kind.
+
+        With many items and few users, fewer weights overfit less.
+        """
         width, limit = len(self.train.items), LINEAR * self.budget.left
-        until = self.budget.left - limit
-        dense = dense_fits(width, limit)
-        seen: list[LinearSettings] = []
+        until, first = self.budget.left - limit, initial_settings(self.train)
+        kinds = ["rdlae"] if dense_fits(width, limit) else []
+        if not kinds or sparse_fits(width, limit / 2):
+            kinds.append("sparse_linear")
+        for kind in kinds:
+            self._try(kind, asdict(first), None)
+        better = self.ranked[0].name
+        self._improve(better, first, until)
+        # The other kind differs enough to be a part of a blend.
+        again = replace(LinearSettings.within(self.best_of(better).settings), xi=0.0)
+        for kind in kinds:
+            if kind != better and again != first and self._time_for(self.best_of(kind).seconds, until):
+                self._try(kind, asdict(again), None)
+        self._forget()
+
+    def _improve(self, kind: str, first: LinearSettings, until: float) -> None:
+        """Move from the first point of a linear model to better neighbours until none is better or the time is used
+        up."""
+        seen, seconds = [first], self.best_of(kind).seconds
         weights = [] if self.features is None else in_training.weights_to_try(self.train)
-        point: LinearSettings | None = initial_settings(self.train)
-        while point is not None and len(seen) < MOST + len(weights):
-            seen.append(point)
-            self._try("rdlae" if dense else "sparse_linear", asdict(point), None)
-            self._forget()
-            if not self._time_for(self.tried[-1].seconds, until):
-                break
-            best = self.ranked[0].settings
-            around = neighbouring_settings(LinearSettings.within(best), weights)
+        while len(seen) < MOST + len(weights):
+            around = neighbouring_settings(LinearSettings.within(self.best_of(kind).settings), weights)
             point = next((one for one in around if one not in seen), None)
-        if dense and sparse_fits(width, self.budget.left - until):
-            # Fewer weights overfit less if there are many items and few users.
-            own = LinearSettings.within(self.ranked[0].settings)
-            self._try("sparse_linear", asdict(replace(own, xi=0.0)), None)
+            if point is None or not self._time_for(seconds, until):
+                break
+            seen.append(point)
+            self._try(kind, asdict(point), None)
+            seconds = self.tried[-1].seconds
+            self._forget()
 
     def _filters(self) -> None:
         """The same for low-pass filters, which share decompositions."""
@@ -172,8 +186,7 @@ class ModelSearch:
             seen.append(point)
             self._try("low_pass", asdict(point), None)
             self._forget()
-            own = next((tried for tried in self.ranked if tried.name == "low_pass"), self.tried[-1])
-            best = FilterSettings.within(own.settings)
+            best = FilterSettings.within(self.best_of("low_pass").settings)
             point = next((one for one in neighbouring_filters(best, most) if one not in seen), None)
 
     def _recent(self) -> None:
@@ -205,6 +218,11 @@ class ModelSearch:
         """Drop models for which there is a better candidate of the same name; a dense model may take gigabytes."""
         kept = {id(tried) for tried in self.best_of_each()}
         self.tried = [tried if id(tried) in kept else replace(tried, recipe=None) for tried in self.tried]
+
+    def best_of(self, name: str) -> Candidate:
+        """The best candidate of a name, which has been tried; the last one where none has a score."""
+        scored = (tried for tried in self.ranked if tried.name == name)
+        return next(scored, [tried for tried in self.tried if tried.name == name][-1])
 
     def best_of_each(self) -> list[Candidate]:
         """The best candidate of each name, best first."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -18,9 +19,11 @@ from isthmus.models.low_pass import LowPassRecipe
 from isthmus.models.recipes.recipe import GradientRecipe
 from isthmus.models.sparse_linear import ColumnwiseRecipe
 from isthmus.sources import BagSource
+from isthmus.training.history import History
 from isthmus_interactions import Recommender
 from isthmus_interactions.auto import auto, score_tables, search
 from isthmus_interactions.auto.budget import Budget
+from isthmus_interactions.auto.candidate import Candidate
 from isthmus_interactions.auto.in_turn import asked_in_turn
 from isthmus_interactions.auto.judge import Judge, expected_score, leads
 from isthmus_interactions.auto.score_tables import ScoreTables
@@ -154,6 +157,31 @@ def test_a_choice_of_weights_ends_when_time_is_up() -> None:
     model, source = Blend(parts), BagSource.from_csr(held.train.matrix)
     weigh(model, ["ease", "item_knn"], source, Judge(held.fold, "ndcg@5").validation, 1, lambda: True)
     assert sum(weight > 0 for weight in model.weights.tolist()) == 1
+
+
+# --- linear models ----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("better", "other"), [("rdlae", "sparse_linear"), ("sparse_linear", "rdlae")])
+def test_the_search_goes_on_with_the_better_kind_of_linear_model(
+    better: str, other: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    held = hold_out(planted(), 0.2, 0)
+    assert held.fold is not None
+
+    def pretended(self: search.ModelSearch, name: str, settings: Mapping[str, Any], seconds: float | None) -> None:
+        score = (name == better) + settings["length_power"]
+        self.tried.append(Candidate(name, settings, None, History(metric="ndcg@5"), score, 1.0))
+
+    monkeypatch.setattr(search.ModelSearch, "_try", pretended)
+    found = search.ModelSearch(held.train, Judge(held.fold, "ndcg@5"), RUN, Budget(600.0))
+    found._linear()
+    names = [tried.name for tried in found.tried]
+    assert names[:2] == ["rdlae", "sparse_linear"]
+    assert set(names[2:-1]) == {better}
+    assert len(names) > 5
+    # The other kind once more, with the settings that were best.
+    assert (names[-1], found.tried[-1].settings["length_power"]) == (other, 0.5)
 
 
 # --- time -------------------------------------------------------------------------------------------------------------
