@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from importlib.util import find_spec
 from typing import Any
 
 import torch
@@ -138,6 +139,21 @@ def sequences(data: Interactions) -> list[tuple[str, Mapping[str, Any]]]:
     known = plugins.load("interactions").builders
     fits = dense_fits(len(data.items), float("inf"))
     return [(name, settings) for name, settings in closed if name in known and fits]
+
+
+def factorisations(data: Interactions, seconds: float) -> list[tuple[str, Mapping[str, Any]]]:
+    """Matrix factorisations for catalogues whose items × items matrices do not fit, if ``implicit`` is installed.
+
+    There they bring a blend more than they rank by themselves. The settings were chosen on validation items of Amazon
+    CDs (35,648 items) among five.
+
+    Args:
+        data: the training data.
+        seconds: time that linear models may take.
+    """
+    if find_spec("implicit") is None or dense_fits(len(data.items), seconds):
+        return []
+    return [("als", {"factors": 256, "alpha": 10.0, "regularisation": 10.0})]
 
 
 def networks(data: Interactions, *, ordered: bool = False) -> list[tuple[str, Mapping[str, Any]]]:

@@ -28,8 +28,8 @@ def fitted_again(
 ) -> tuple[Candidate, list[str]]:
     """Fit the winner, or each part of a blend, on all data, as far as time allows.
 
-    Closed forms are solved again. A network is trained again to its best epoch if this took less time than is left;
-    otherwise the chosen one is kept. The weights of a blend are kept, too.
+    Closed forms are solved again. A network or a factorisation is trained again to its best epoch if this took less
+    time than is left; otherwise the chosen one is kept. The weights of a blend are kept, too.
 
     Args:
         best: the winner.
@@ -70,7 +70,8 @@ def _refit_one(tried: Candidate, everybody: Everybody, run: Run, budget: Budget)
         logger.info("no time is left to fit %s on all users", plugins.command_name(tried.name))
         return tried.recipe, False, False
     epochs = tried.history.best_epoch or 1
-    if not tried.recipe.chooses_epoch:
+    # A factorisation chooses no epoch, but is trained in several passes, and can end before the last one.
+    if not tried.recipe.chooses_epoch and len(tried.history.records) <= 1:
         silent = replace(run, progress=NoProgress(), checkpoints=None, resume=False)
         try:
             with doing(run.progress, f"fitting {plugins.command_name(tried.name)} on all users"):

@@ -28,6 +28,7 @@ from isthmus_interactions.auto.candidates import (
     FilterSettings,
     LinearSettings,
     dense_fits,
+    factorisations,
     filter_seconds,
     initial_settings,
     most_vectors,
@@ -54,6 +55,9 @@ LINEAR = 0.35
 
 FILTERS = 0.2
 """Share of the remaining time for low-pass filters."""
+
+FACTORS = 0.2
+"""Share of the remaining time for a matrix factorisation."""
 
 RECENT = 0.25
 """Share of the remaining time for half-lives, and again for models that read items in order."""
@@ -105,7 +109,7 @@ class ModelSearch:
         return sorted(done, key=lambda tried: -(tried.score or 0.0))
 
     def run_all(self) -> None:
-        """Try linear models, networks, and a blend of the best of each kind.
+        """Try linear models, factorisations, networks, and a blend of the best of each kind.
 
         Raises:
             KeyboardInterrupt: Ctrl-C before the first candidate was finished.
@@ -117,6 +121,9 @@ class ModelSearch:
                     self._try(in_training.CONTENT, {}, None)
                 self._filters()
                 self.shared.release()
+                for name, settings in factorisations(self.train, LINEAR * self.budget.seconds):
+                    if self.budget.left > 0:
+                        self._try(name, settings, FACTORS * self.budget.left)
                 ordered = has_order(self.train.histories)
                 if ordered:
                     self._recent()

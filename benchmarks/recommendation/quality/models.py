@@ -2,8 +2,9 @@
 
 Settings (``settings.py``, at most eight) are chosen on the validation part, where networks also stop early.
 Then the chosen ones are fitted once more on everything known before the test, a network for as many epochs as were
-best. ``blend`` joins the best linear model with a low-pass filter, ELSA, RecVAE and Mult-VAE, its weights chosen on the
-validation part; ``blend-of-closed-forms`` leaves the networks out.
+best. ``blend`` joins the best linear model with a low-pass filter, ELSA, RecVAE, Mult-VAE and, in the wide catalogue,
+ALS; its weights are chosen on the validation part, and so is the weight of rows in the linear model, where several were
+tried. ``blend-of-closed-forms`` leaves the networks and ALS out.
 ``auto`` is what a user gets who says nothing: it sees everything known before the test and holds people out of that by
 itself. What has a line in ``results/recommendation_quality.jsonl`` is not done again; an interrupt loses no other fit
 than the one at hand.
@@ -27,7 +28,7 @@ from torch import nn
 
 from benchmarks.harness import Line, Results, Smoke, chosen, kept
 from benchmarks.recommendation.quality.cache import Fits
-from benchmarks.recommendation.quality.settings import BLENDS, METRICS, MODELS, SOLVED, WIDE, carve, choices
+from benchmarks.recommendation.quality.settings import BLENDS, METRICS, MODELS, SOLVED, WIDE, Setting, carve, choices
 from benchmarks.recommendation.quality.splits import CHOSEN_BY, DEMO, SPLITS, final, tuning
 from benchmarks.recommendation.quality.tables import of_splits
 from isthmus import plugins
@@ -50,8 +51,7 @@ NAME = "recommendation_quality"
 TITLE = "Quality on published splits"
 EVERY = (*MODELS, *BLENDS, "auto")
 STORED, COMPUTED = 1 << 27, 1 << 31
-"""Scores of each part of a blend, by which its weights are chosen: those of everybody, on the largest split of the best
-items of each part."""
+"""Scores of each part of a blend by which its weights are chosen, enough for everybody."""
 
 
 @dataclass(frozen=True)
@@ -158,43 +158,72 @@ def blended(split: str, model: str, seed: int, bench: Bench) -> None:
         return
     linear = max(solved, key=validated.__getitem__)
     names = [linear, *others]
-    settings = {name: finals[name]["setting"] for name in names}
-    setting = {"parts": [{"model": name, "settings": settings[name]} for name in names]}
+    first = [finals[linear]["setting"], *other_row_weights(split, linear, finals[linear]["setting"], bench)]
+    rest = [finals[name]["setting"] for name in others]
+    settings = [[own, *rest] for own in first]
+    keys = [{"parts": [{"model": n, "settings": s} for n, s in zip(names, some, strict=True)]} for some in settings]
+    best = 0
+    if len(settings) > 1:
+        tried = [
+            once(bench, "tuning", split, model, key, 0, lambda some=some: weighed(split, names, some, bench)[1])
+            for key, some in zip(keys, settings, strict=True)
+        ]
+        best = max(range(len(tried)), key=lambda one: tried[one]["metrics"][CHOSEN_BY[split]])
 
     def work() -> Line:
         started = time.perf_counter()
-        (train, fold), (_, test) = tuning(split), final(split)
-        joined = Blend([part(bench, "tuning", split, name, settings[name], 0) for name in names])
-        source = BagSource.from_csr(train.matrix)
-        weights = weigh(joined, names, source, score_of(joined, fold, CHOSEN_BY[split]), 1)
-        whole = Blend([part(bench, "final", split, name, settings[name], seed) for name in names])
-        whole.weigh(joined.weights.tolist(), joined.exponents.tolist())
+        weights, chosen = weighed(split, names, settings[best], bench)
+        parts = zip(names, settings[best], strict=True)
+        whole = Blend([part(bench, "final", split, name, setting, seed) for name, setting in parts])
+        whole.weigh(weights.weights.tolist(), weights.exponents.tolist())
         spent = time.perf_counter() - started + sum(finals[name]["fit_seconds"] for name in names)
-        shares = {key: value for key, value in weights.items() if str(key).startswith("share of ")}
-        outcome = told(split, model, seed, whole, test, bench)
-        validation = {CHOSEN_BY[split]: weights[CHOSEN_BY[split]]}
-        return {**outcome, **shares, "validation": validation, "fit_seconds": round(spent, 2)}
+        outcome = told(split, model, seed, whole, final(split)[1], bench)
+        return {**chosen, **outcome, "validation": chosen["metrics"], "fit_seconds": round(spent, 2)}
 
-    once(bench, "final", split, model, setting, seed, work)
+    once(bench, "final", split, model, keys[best], seed, work)
+
+
+def weighed(split: str, names: Sequence[str], settings: Sequence[Setting], bench: Bench) -> tuple[Blend, Line]:
+    """A blend of the parts fitted on the training part, its weights chosen on the validation part; and how it did."""
+    train, fold = tuning(split)
+    pairs = zip(names, settings, strict=True)
+    joined = Blend([part(bench, "tuning", split, name, setting, 0) for name, setting in pairs])
+    # The scores of everybody, or on the largest split those of the best items of each part.
+    tables = ScoreTables(joined, fold, CHOSEN_BY[split], STORED, COMPUTED)
+    score = tables.validation(np.ones(len(tables.rows), dtype=np.bool_))
+    record = weigh(joined, names, BagSource.from_csr(train.matrix), score, 1)
+    shares = {key: value for key, value in record.items() if str(key).startswith("share of ")}
+    return joined, {"metrics": {CHOSEN_BY[split]: record[CHOSEN_BY[split]]}, **shares}
+
+
+def other_row_weights(split: str, model: str, best: Setting, bench: Bench) -> list[Setting]:
+    """The best settings of a linear model with other weights of the rows than its best one has, where some were tried:
+    what is worse alone can be better in a blend."""
+    found: dict[float, Line] = {}
+    for line in tuning_lines(split, bench):
+        power = line["setting"].get("length_power", 0.0)
+        if line["model"] == model and power != best.get("length_power", 0.0):
+            before = found.get(power)
+            if before is None or line["metrics"][CHOSEN_BY[split]] > before["metrics"][CHOSEN_BY[split]]:
+                found[power] = line
+    return [line["setting"] for line in found.values()]
+
+
+def tuning_lines(split: str, bench: Bench) -> list[Line]:
+    """The scores on the validation part."""
+    lines = (line for line in bench.results.lines() if line["split"] == split and line["stage"] == "tuning")
+    return [line for line in lines if carve(split).items() <= line.items()]
 
 
 def chosen_finals(split: str, bench: Bench) -> tuple[dict[str, Line], dict[str, float]]:
     """Of each model that has one, the final line of the setting that was best on the validation part, and its score."""
-    lines = [line for line in bench.results.lines() if line["split"] == split]
     tried: dict[str, dict[str, float]] = {}
-    for line in lines:
-        if line["stage"] == "tuning" and carve(split).items() <= line.items():
-            tried.setdefault(line["model"], {})[json.dumps(line["setting"])] = line["metrics"][CHOSEN_BY[split]]
+    for line in tuning_lines(split, bench):
+        tried.setdefault(line["model"], {})[json.dumps(line["setting"])] = line["metrics"][CHOSEN_BY[split]]
     best = {name: max(scores, key=scores.__getitem__) for name, scores in tried.items()}
-    last = [line for line in lines if line["stage"] == "final"]
+    last = [line for line in bench.results.lines() if line["split"] == split and line["stage"] == "final"]
     finals = {line["model"]: line for line in last if json.dumps(line["setting"]) == best.get(line["model"])}
     return finals, {name: tried[name][best[name]] for name in finals}
-
-
-def score_of(joined: Blend, fold: FoldIn, metric: str) -> Validation:
-    """The score by which weights are chosen: each part scores evenly spaced people once, everybody if there are few."""
-    tables = ScoreTables(joined, fold, metric, STORED, COMPUTED)
-    return tables.validation(np.ones(len(tables.rows), dtype=np.bool_))
 
 
 def part(bench: Bench, stage: str, split: str, model: str, setting: Mapping[str, Any], seed: int) -> nn.Module:

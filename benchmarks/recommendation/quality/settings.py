@@ -77,6 +77,7 @@ def choices(split: str, model: str) -> list[Setting]:
                 *({**one, "length_power": 0.25} for one in _linear((50.0,), (0.5,))),
             ],
             "low_pass": _filters(512),
+            "als": [{"factors": 256, "alpha": 10.0, "regularisation": 10.0}],
             # A code of 128 had been worse than one of 256; large batches take fewer of the steps that cost most.
             "elsa": [{"code": 384, "epochs": 12, "batch_size": 2048}, {"code": 256, "epochs": 12, "batch_size": 512}],
             "mult_vae": [{"batch_size": 500, "epochs": 40, "patience": 6}],
@@ -105,11 +106,11 @@ def choices(split: str, model: str) -> list[Setting]:
 
 MODELS = (
     "popularity", "item_knn", "ease", "edlae", "rdlae", "sparse_linear", "low_pass", "elsa", "mult_dae",
-    "mult_vae", "rec_vae",
+    "mult_vae", "rec_vae", "als",
 )  # fmt: skip
 SOLVED = ("ease", "edlae", "rdlae", "sparse_linear")
 TRAINED = ("elsa", "rec_vae", "mult_vae")
-BLENDS: Mapping[str, Sequence[str]] = {"blend-of-closed-forms": ("low_pass",), "blend": ("low_pass", *TRAINED)}
+BLENDS: Mapping[str, Sequence[str]] = {"blend-of-closed-forms": ("low_pass",), "blend": ("low_pass", *TRAINED, "als")}
 """What the best linear model is joined with; nothing that a split has no final line of."""
 
 NAMESAKES: Mapping[str, Sequence[str]] = {

@@ -21,7 +21,7 @@ from isthmus.models.sparse_linear import ColumnwiseRecipe
 from isthmus.sources import BagSource
 from isthmus.training.history import History
 from isthmus_interactions import Recommender
-from isthmus_interactions.auto import auto, score_tables, search
+from isthmus_interactions.auto import auto, candidates, score_tables, search
 from isthmus_interactions.auto.budget import Budget
 from isthmus_interactions.auto.candidate import Candidate
 from isthmus_interactions.auto.in_turn import asked_in_turn
@@ -182,6 +182,22 @@ def test_the_search_goes_on_with_the_better_kind_of_linear_model(
     assert len(names) > 5
     # The other kind once more, with the settings that were best.
     assert (names[-1], found.tried[-1].settings["length_power"]) == (other, 0.5)
+
+
+def test_in_wide_catalogues_a_factorisation_is_tried_and_fitted_on_everybody(monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("implicit")
+    assert candidates.factorisations(planted(), 60.0) == []
+    monkeypatch.setattr(candidates, "LARGEST", 10)
+    for kind in ("_linear", "_filters"):
+        monkeypatch.setattr(search.ModelSearch, kind, lambda self: None)
+    monkeypatch.setattr(search, "networks", lambda data, ordered=False: [])
+    made = Recommender.fit(planted(), "auto", run=RUN, metric="ndcg@5")
+    assert [(line["model"], line["epochs"]) for line in made.facts["tried"]] == [("als", 15)]
+    assert (made.builder, made.facts["fitted_on_everybody"]) == ("als", ["als"])
+    named = Recommender.fit(planted(), "als", validation=0.0, run=RUN, **made.settings)
+    assert made.recommend([[0, 10]]) == named.recommend([[0, 10]])
+    monkeypatch.setattr(candidates, "find_spec", lambda name: None)
+    assert candidates.factorisations(planted(), 60.0) == []
 
 
 # --- time -------------------------------------------------------------------------------------------------------------
