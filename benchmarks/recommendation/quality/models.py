@@ -37,12 +37,13 @@ from isthmus.core.rankers import Blend, ranker_of
 from isthmus.models.blend import weigh
 from isthmus.models.recipes.settings import built, checked
 from isthmus.sources import BagSource
-from isthmus.tasks.evaluation import evaluate
 from isthmus.training.plan import Plan
 from isthmus.training.run import Run, Validation
 from isthmus_interactions.auto import auto
 from isthmus_interactions.auto.score_tables import ScoreTables
 from isthmus_interactions.fit import validation_score
+from isthmus_interactions.order.folds import evaluate_fold
+from isthmus_interactions.order.inputs import reads_of
 from isthmus_interactions.splits import FoldIn
 
 logger = logging.getLogger("recommendation_quality")
@@ -256,7 +257,7 @@ def automatic(split: str, seed: int, budget: float, bench: Bench) -> None:
 def told(split: str, model: str, seed: int, fitted: nn.Module, fold: FoldIn, bench: Bench) -> Line:
     """The metrics of the test, with standard errors; each person's values go to a folder."""
     names = tuple(dict.fromkeys((*METRICS[split], CHOSEN_BY[split])))
-    found = evaluate(ranker_of(fitted), fold.history, fold.held_out, names)
+    found = evaluate_fold(ranker_of(fitted), reads_of(fitted), fold, names, torch.device("cpu"))
     bench.fits.values(f"{split}.{model}.{seed}", {name: found.values[name].numpy() for name in names})
     return {
         "metrics": dict(found.means),
