@@ -10,6 +10,7 @@ from typing import Any
 import torch
 
 from isthmus import plugins
+from isthmus.machine.devices import has_float64
 from isthmus.machine.hardware import available_bytes
 from isthmus.models.linear import LARGEST
 from isthmus_interactions.interactions import Interactions
@@ -141,7 +142,7 @@ def sequences(data: Interactions) -> list[tuple[str, Mapping[str, Any]]]:
     return [(name, settings) for name, settings in closed if name in known and fits]
 
 
-def factorisations(data: Interactions, seconds: float) -> list[tuple[str, Mapping[str, Any]]]:
+def factorisations(data: Interactions, seconds: float, device: torch.device) -> list[tuple[str, Mapping[str, Any]]]:
     """Matrix factorisations for catalogues whose items × items matrices do not fit, if ``implicit`` is installed.
 
     There they bring a blend more than they rank by themselves. The settings were chosen on validation items of Amazon
@@ -150,8 +151,9 @@ def factorisations(data: Interactions, seconds: float) -> list[tuple[str, Mappin
     Args:
         data: the training data.
         seconds: time that linear models may take.
+        device: where they rank; without double precision there are none.
     """
-    if find_spec("implicit") is None or dense_fits(len(data.items), seconds):
+    if find_spec("implicit") is None or not has_float64(device) or dense_fits(len(data.items), seconds):
         return []
     return [("als", {"factors": 256, "alpha": 10.0, "regularisation": 10.0})]
 

@@ -121,9 +121,9 @@ class ModelSearch:
                     self._try(in_training.CONTENT, {}, None)
                 self._filters()
                 self.shared.release()
-                for name, settings in factorisations(self.train, LINEAR * self.budget.seconds):
+                for name, settings in factorisations(self.train, LINEAR * self.budget.seconds, self.run.torch_device()):
                     if self.budget.left > 0:
-                        self._try(name, settings, FACTORS * self.budget.left)
+                        self._try_network(name, settings, FACTORS * self.budget.left, timed=False)
                 ordered = has_order(self.train.histories)
                 if ordered:
                     self._recent()
@@ -277,12 +277,14 @@ class ModelSearch:
         """The training users in the form that a model reads."""
         return self.source if reads_of(recipe.model) == BAGS else training_source(self.train, recipe.model)
 
-    def _try_network(self, name: str, settings: Mapping[str, Any], seconds: float | None) -> None:
+    def _try_network(
+        self, name: str, settings: Mapping[str, Any], seconds: float | None, *, timed: bool = True
+    ) -> None:
         """The same for a network; if its training fails, the search continues without it. A network is not started if
-        there is no time for its first epochs."""
+        there is no time for its first epochs, unless a few rows say nothing about its time."""
         started = self.budget.now()
         try:
-            needed = None if seconds is None else self._first_epochs(name, settings, seconds)
+            needed = self._first_epochs(name, settings, seconds) if timed and seconds is not None else None
             if needed is None:
                 self._try(name, settings, seconds)
                 return

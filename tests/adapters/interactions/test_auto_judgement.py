@@ -186,8 +186,11 @@ def test_the_search_goes_on_with_the_better_kind_of_linear_model(
 
 def test_in_wide_catalogues_a_factorisation_is_tried_and_fitted_on_everybody(monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("implicit")
-    assert candidates.factorisations(planted(), 60.0) == []
+    here = torch.device("cpu")
+    assert candidates.factorisations(planted(), 60.0, here) == []
     monkeypatch.setattr(candidates, "LARGEST", 10)
+    assert len(candidates.factorisations(planted(), 60.0, here)) == 1
+    assert candidates.factorisations(planted(), 60.0, torch.device("mps")) == []
     for kind in ("_linear", "_filters"):
         monkeypatch.setattr(search.ModelSearch, kind, lambda self: None)
     monkeypatch.setattr(search, "networks", lambda data, ordered=False: [])
@@ -197,7 +200,7 @@ def test_in_wide_catalogues_a_factorisation_is_tried_and_fitted_on_everybody(mon
     named = Recommender.fit(planted(), "als", validation=0.0, run=RUN, **made.settings)
     assert made.recommend([[0, 10]]) == named.recommend([[0, 10]])
     monkeypatch.setattr(candidates, "find_spec", lambda name: None)
-    assert candidates.factorisations(planted(), 60.0) == []
+    assert candidates.factorisations(planted(), 60.0, here) == []
 
 
 # --- time -------------------------------------------------------------------------------------------------------------
