@@ -165,10 +165,11 @@ def networks(data: Interactions, *, ordered: bool = False) -> list[tuple[str, Ma
         data: the training data.
         ordered: whether the order of events is meaningful, so that sequence models are tried.
     """
-    # ELSA takes large steps and needs about 20 of them per epoch.
+    # ELSA takes large steps and needs about 20 of them per epoch. No patience: most of its score comes at the end, when
+    # its learning rate has fallen.
     fewer = min(512, max(64, len(data) // 20))
     everything: list[tuple[str, int, Mapping[str, Any]]] = [
-        ("elsa", 256, {"batch_size": fewer, "patience": 4}),
+        ("elsa", 256, {"batch_size": fewer}),
         ("mult_vae", 1200, {"epochs": 100, "patience": 15}),
         ("rec_vae", 800, {"epochs": 50, "patience": 6}),
     ]

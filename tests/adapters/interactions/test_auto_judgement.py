@@ -12,6 +12,8 @@ import torch
 from planted import RUN, one_thread, planted
 from scipy.sparse import csr_array, vstack
 
+from isthmus import plugins
+from isthmus.batch import Bag
 from isthmus.core.rankers import Blend
 from isthmus.models.blend import weigh
 from isthmus.models.linear import ClosedFormRecipe
@@ -182,6 +184,16 @@ def test_the_search_goes_on_with_the_better_kind_of_linear_model(
     assert len(names) > 5
     # The other kind once more, with the settings that were best.
     assert (names[-1], found.tried[-1].settings["length_power"]) == (other, 0.5)
+
+
+def test_learning_rates_that_fall_to_0_fall_to_their_end() -> None:
+    data, falling = planted(), []
+    for name, settings in candidates.networks(data):
+        _, builder = plugins.find_builder(name, "interactions")
+        plan = builder(Bag(len(data.items)), generator=torch.Generator(), **settings).plan
+        falling += [name] if plan.decay == "cosine" else []
+        assert plan.decay != "cosine" or plan.patience is None
+    assert falling == ["elsa"]
 
 
 def test_in_wide_catalogues_a_factorisation_is_tried_and_fitted_on_everybody(monkeypatch: pytest.MonkeyPatch) -> None:
