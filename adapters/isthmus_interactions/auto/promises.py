@@ -14,8 +14,9 @@ from isthmus.batch import Batch
 from isthmus.protocols import Recipe, Source
 from isthmus.training.run import Run
 
-ROWS = 256
-"""Number of rows for measuring the speed of a network."""
+ROWS = 512
+"""Number of rows for measuring the speed of a network: those of its largest batches, since the time of a step need not
+depend on the size of its batch."""
 
 TIMES = 2
 """The first time is longer than the others: memory is taken and kernels are chosen."""

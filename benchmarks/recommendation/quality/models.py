@@ -244,6 +244,8 @@ def automatic(split: str, seed: int, budget: float, bench: Bench) -> None:
 
     def work() -> Line:
         train, fold = final(split)
+        # The tests hide items of any age; with the order of events, auto would choose what predicts the latest ones.
+        train = replace(train, histories=None)
         started = time.perf_counter()
         made = auto.fit(train, 0.1, CHOSEN_BY[split], Run(seed=seed, time_limit=budget), {})
         spent = time.perf_counter() - started
