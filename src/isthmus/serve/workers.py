@@ -109,10 +109,10 @@ class _Worker:
 
     Attributes:
         process: its process; None until it is started.
-        told: what it says.
+        told: the pipe on which it reports to the parent.
         ready: whether it answers requests.
-        reloads: the reloads that it need not be told of.
-        due: when it is started, by the clock of ``time.monotonic``.
+        reloads: number of reloads that happened before it started, so that it has the new models already.
+        due: time of its next start, on the clock of ``time.monotonic``.
     """
 
     process: BaseProcess | None = None
@@ -151,7 +151,7 @@ class _Crew:
         return not self._stopping
 
     def watch(self) -> None:
-        """Start workers again that end, and tell them of reloads, until a signal says to stop."""
+        """Restart workers that end and pass reloads on to the others, until a signal asks to stop."""
         while not self._stopping:
             for ended in self._turn():
                 assert ended.process is not None
@@ -172,7 +172,7 @@ class _Crew:
                 worker.process.join()
 
     def _turn(self) -> list[_Worker]:
-        """Wait until something happens and act on it; returns the workers that ended."""
+        """Wait for the next event and handle it; return the workers that have ended."""
         now = time.monotonic()
         for worker in self._workers:
             if worker.process is None and worker.due <= now:
@@ -211,7 +211,7 @@ class _Crew:
         try:
             what = worker.told.recv()
         except (EOFError, OSError):
-            # Its end is seen by the process, too.
+            # The sentinel of its process also reports its end.
             worker.told = None
             return
         if what == READY:
@@ -222,7 +222,7 @@ class _Crew:
             self._reload(worker)
 
     def _reload(self, done: _Worker | None) -> None:
-        """Make all workers reload, but the one that has done so; those that are starting are told when they are
+        """Make all workers reload except the one that has just done so; those still starting reload once they are
         ready."""
         self._reloads += 1
         for worker in self._workers:
@@ -231,13 +231,13 @@ class _Crew:
 
 
 def _parts(worker: _Worker) -> list[Connection | int]:
-    """What shows that something happened to a worker."""
+    """The objects to wait on for one worker: its pipe and the end of its process."""
     parts: list[Connection | int] = [] if worker.told is None else [worker.told]
     return parts if worker.process is None else [*parts, worker.process.sentinel]
 
 
 def _answer(work: Work, tells: Connection) -> None:
-    """The life of a worker; runs in its process."""
+    """The main function of a worker process."""
     import torch
 
     handler = logging.StreamHandler()

@@ -38,14 +38,14 @@ class RankerContract(ABC):
     def best(
         self, bags: Bags, k: int, *, exclude: RowLists | None = None, allow: Tensor | None = None, block_bytes: int
     ) -> Neighbours:
-        """How the ranker is asked for the best columns. Override it where something else than ``rank`` answers.
+        """Ask the ranker for its best columns. Override this if the ranker is not queried through ``rank``.
 
         Args:
             bags: the queries.
             k: how many columns.
-            exclude: columns that must not be answered, for each query.
-            allow: the only columns that may be answered.
-            block_bytes: how much memory scores may take; only ``rank`` looks at it.
+            exclude: columns to leave out of the answer, for each query.
+            allow: the only columns that the answer may contain.
+            block_bytes: memory limit for a block of scores; only ``rank`` uses it.
 
         Returns:
             Rows and scores, best first; equal scores in ascending order of row.
@@ -59,7 +59,7 @@ class RankerContract(ABC):
             return ranker.scores(ranker.prepare(self.bags()))
 
     def close(self, given: Tensor, expected: Tensor) -> None:
-        """Two ways of asking agree."""
+        """Check that two ways of computing the same scores agree."""
         torch.testing.assert_close(given, expected, atol=self.tolerance, rtol=self.tolerance)
 
     def test_there_is_one_score_for_each_column_and_it_is_finite(self) -> None:
