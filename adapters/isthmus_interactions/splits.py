@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from isthmus.checked.arguments import whole
 from isthmus.errors import ColumnError, InputError, SettingError
 from isthmus.ids import Id
 from isthmus.reprs import brief, counted, described
@@ -130,14 +131,13 @@ def weak(
         Training data, and folds for validation (or None) and test.
 
     Raises:
-        SettingError: shares outside 0 to 1, with a sum of 1 or more, or too small to hold out anything, or a negative
-            ``least``.
+        SettingError: shares outside 0 to 1, with a sum of 1 or more, or too small to hold out anything, or ``least``
+            that is no whole number or negative.
     """
     _check_share("test", test)
     if not 0 <= validation < 1 - test:
         raise SettingError(f"validation={validation}", expected=f"at least 0 and less than {1 - test:g}")
-    if least < 0:
-        raise SettingError(f"least={least}", expected="a number of items, 0 or more")
+    least = whole("least", least)
     matrix = interactions.matrix
     place = places_in_rows(matrix, np.random.default_rng(seed).random(matrix.nnz))
     counts = np.diff(matrix.indptr)

@@ -6,6 +6,7 @@ top of a blend comes from the tops of its parts.
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import numpy as np
@@ -17,8 +18,9 @@ from torch.nn.functional import pad
 from isthmus.batch import require_bags
 from isthmus.core.rankers import Blend, ranker_of, read_by
 from isthmus.machine.devices import device_of
+from isthmus.metrics.ranking import METRICS
 from isthmus.protocols import Columns, Source
-from isthmus.rowlists import from_csr
+from isthmus.rowlists import from_csr, owners
 from isthmus.tasks.evaluation import MetricAt, evaluate
 from isthmus.training.run import Validation
 from isthmus_interactions.auto.judge import Values
@@ -42,9 +44,6 @@ AT_A_TIME = 512
 DEPTH, DEEPER = 200, 4
 """Items that each part proposes to a user, at least, and as a multiple of the length of the ranking."""
 
-WHOLE_CATALOGUE = ("coverage", "novelty")
-"""Metrics that count the items themselves, which need all of them."""
-
 
 class ScoreTables:
     """Scores of items by each part of a blend, for some users of a fold.
@@ -66,18 +65,18 @@ class ScoreTables:
         width, wanted = fold.history.shape[1], MetricAt.parse(metric)
         depth = min(width, max(DEPTH, DEEPER * wanted.k))
         asked = np.flatnonzero(np.diff(fold.held_out.indptr))
-        narrow = len(asked) * width > cells and len(model.parts) * depth < width and wanted.name not in WHOLE_CATALOGUE
+        # The other metrics count the items themselves, which needs all of them.
+        narrow = len(asked) * width > cells and len(model.parts) * depth < width and wanted.name in METRICS
         stored = cells // (len(model.parts) * depth if narrow else max(1, width))
         most = max(FEWEST, min(stored, computed // width) if narrow else stored)
         self.rows = asked if len(asked) <= most else asked[np.linspace(0, len(asked) - 1, most).astype(np.int64)]
         self.history, self.held_out = (select_rows(matrix, self.rows) for matrix in (fold.history, fold.held_out))
         self.lengths = torch.from_numpy(np.maximum(np.diff(self.history.indptr), 1)).float()
-        whole = source_of(fold.history, fold.ordered, reads_of(model))
+        blocks = self._scored(model, source_of(fold.history, fold.ordered, reads_of(model)))
         if narrow:
-            self._keep_the_best(model, whole, depth)
+            self._keep_the_best(blocks, depth)
         else:
-            blocks = self._blocks()
-            self.tables = [torch.cat([self._scored(part, whole, rows) for rows in blocks]) for part in model.parts]
+            self.tables = [torch.cat(scores) for scores in zip(*(scores for _, scores in blocks), strict=True)]
         self.items = self.tables[0].shape[1]
 
     def validation(self, chosen: npt.NDArray[np.bool_]) -> Validation:
@@ -101,35 +100,32 @@ class ScoreTables:
         # Metrics of the whole catalogue have one value for all.
         return np.full(count, found.means[self.metric]) if values is None else np.nan_to_num(values.numpy())
 
-    def _blocks(self) -> tuple[Tensor, ...]:
-        """Places of users who are scored together."""
-        at_a_time = max(1, min(AT_A_TIME, CELLS // max(1, self.history.shape[1])))
-        blocks: tuple[Tensor, ...] = torch.arange(len(self.rows)).split(at_a_time)
-        return blocks
-
     @torch.no_grad()
-    def _scored(self, part: nn.Module, whole: Source, places: Tensor) -> Tensor:
-        inputs = whole.batch(torch.from_numpy(self.rows)[places]).inputs
-        ranker = ranker_of(part)
-        return ranker.scores(ranker.prepare(read_by(part, inputs.to(device_of(part))))).float().cpu()
+    def _scored(self, model: Blend, whole: Source) -> Iterator[tuple[Tensor, list[Tensor]]]:
+        """Places of some users at a time, and the scores of all items by each part."""
+        rankers = [ranker_of(part) for part in model.parts]
+        at_a_time = max(1, min(AT_A_TIME, CELLS // max(1, self.history.shape[1])))
+        for places in torch.arange(len(self.rows)).split(at_a_time):
+            inputs = whole.batch(torch.from_numpy(self.rows)[places]).inputs
+            read = [read_by(part, inputs.to(device_of(part))) for part in model.parts]
+            pairs = zip(rankers, read, strict=True)
+            yield places, [ranker.scores(ranker.prepare(own)).float().cpu() for ranker, own in pairs]
 
-    def _keep_the_best(self, model: Blend, whole: Source, depth: int) -> None:
+    def _keep_the_best(self, blocks: Iterable[tuple[Tensor, list[Tensor]]], depth: int) -> None:
         """Store the scores of the items that are among the ``depth`` best of a part, without those of the history. They
         are in ascending order, so that equal scores rank as in the whole catalogue."""
         proposed: list[Tensor] = []
-        tables: list[list[Tensor]] = [[] for _ in model.parts]
-        for places in self._blocks():
+        tables: list[list[Tensor]] = []
+        for places, whole in blocks:
             known = from_csr(select_rows(self.history, places.numpy()))
-            owners = torch.repeat_interleave(torch.arange(len(places)), known.offsets.diff())
             # A copy, since a ranker may return scores that it keeps; its last column stands for no item.
-            scores = [pad(self._scored(part, whole, places), (0, 1), value=-torch.inf) for part in model.parts]
+            scores = [pad(one, (0, 1), value=-torch.inf) for one in whole]
             for one in scores:
-                one[owners, known.rows] = -torch.inf
+                one[owners(known), known.rows] = -torch.inf
             proposed.append(_union_of_best(scores, depth))
-            for table, one in zip(tables, scores, strict=True):
-                table.append(one.gather(1, proposed[-1]))
+            tables.append([one.gather(1, proposed[-1]) for one in scores])
         held_out, missed = _renumbered(self.held_out, torch.cat(proposed).numpy(), self.history.shape[1])
-        self.tables = [pad(torch.cat(table), (0, missed), value=-torch.inf) for table in tables]
+        self.tables = [pad(torch.cat(table), (0, missed), value=-torch.inf) for table in zip(*tables, strict=True)]
         nothing = np.zeros(0, np.int64)
         self.held_out, self.history = held_out, csr_of(nothing, nothing, np.zeros(0, np.float32), held_out.shape)
 

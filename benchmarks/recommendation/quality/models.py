@@ -158,56 +158,54 @@ def blended(split: str, model: str, seed: int, bench: Bench) -> None:
         logger.info("no %s on %s: its parts are not there yet", model, split)
         return
     linear = max(solved, key=validated.__getitem__)
-    names = [linear, *others]
-    first = [finals[linear]["setting"], *other_row_weights(split, linear, finals[linear]["setting"], bench)]
-    rest = [finals[name]["setting"] for name in others]
-    settings = [[own, *rest] for own in first]
-    keys = [{"parts": [{"model": n, "settings": s} for n, s in zip(names, some, strict=True)]} for some in settings]
-    best = 0
-    if len(settings) > 1:
+    joined = [{"model": name, "settings": finals[name]["setting"]} for name in others]
+    own = finals[linear]["setting"]
+    linears = [own, *other_row_weights(split, linear, own, bench)]
+    blends = [{"parts": [{"model": linear, "settings": one}, *joined]} for one in linears]
+    if len(blends) > 1:
         tried = [
-            once(bench, "tuning", split, model, key, 0, lambda some=some: weighed(split, names, some, bench)[1])
-            for key, some in zip(keys, settings, strict=True)
+            once(bench, "tuning", split, model, one, 0, lambda one=one: weighed(split, one["parts"], bench)[1])
+            for one in blends
         ]
-        best = max(range(len(tried)), key=lambda one: tried[one]["metrics"][CHOSEN_BY[split]])
+        blends = [max(tried, key=lambda line: line["metrics"][CHOSEN_BY[split]])["setting"]]
+    [best] = blends
 
     def work() -> Line:
         started = time.perf_counter()
-        weights, chosen = weighed(split, names, settings[best], bench)
-        parts = zip(names, settings[best], strict=True)
-        whole = Blend([part(bench, "final", split, name, setting, seed) for name, setting in parts])
+        weights, chosen = weighed(split, best["parts"], bench)
+        whole = blend_of(bench, "final", split, best["parts"], seed)
         whole.weigh(weights.weights.tolist(), weights.exponents.tolist())
-        spent = time.perf_counter() - started + sum(finals[name]["fit_seconds"] for name in names)
+        spent = time.perf_counter() - started + sum(finals[name]["fit_seconds"] for name in (linear, *others))
         outcome = told(split, model, seed, whole, final(split)[1], bench)
         return {**chosen, **outcome, "validation": chosen["metrics"], "fit_seconds": round(spent, 2)}
 
-    once(bench, "final", split, model, keys[best], seed, work)
+    once(bench, "final", split, model, best, seed, work)
 
 
-def weighed(split: str, names: Sequence[str], settings: Sequence[Setting], bench: Bench) -> tuple[Blend, Line]:
+def weighed(split: str, parts: Sequence[Mapping[str, Any]], bench: Bench) -> tuple[Blend, Line]:
     """A blend of the parts fitted on the training part, its weights chosen on the validation part; and how it did."""
     train, fold = tuning(split)
-    pairs = zip(names, settings, strict=True)
-    joined = Blend([part(bench, "tuning", split, name, setting, 0) for name, setting in pairs])
-    # The scores of everybody, or on the largest split those of the best items of each part.
+    joined = blend_of(bench, "tuning", split, parts, 0)
     tables = ScoreTables(joined, fold, CHOSEN_BY[split], STORED, COMPUTED)
     score = tables.validation(np.ones(len(tables.rows), dtype=np.bool_))
-    record = weigh(joined, names, BagSource.from_csr(train.matrix), score, 1)
+    record = weigh(joined, [one["model"] for one in parts], BagSource.from_csr(train.matrix), score, 1)
     shares = {key: value for key, value in record.items() if str(key).startswith("share of ")}
     return joined, {"metrics": {CHOSEN_BY[split]: record[CHOSEN_BY[split]]}, **shares}
+
+
+def blend_of(bench: Bench, stage: str, split: str, parts: Sequence[Mapping[str, Any]], seed: int) -> Blend:
+    """The fitted parts together, without weights."""
+    return Blend([part(bench, stage, split, one["model"], one["settings"], seed) for one in parts])
 
 
 def other_row_weights(split: str, model: str, best: Setting, bench: Bench) -> list[Setting]:
     """The best settings of a linear model with other weights of the rows than its best one has, where some were tried:
     what is worse alone can be better in a blend."""
-    found: dict[float, Line] = {}
-    for line in tuning_lines(split, bench):
-        power = line["setting"].get("length_power", 0.0)
-        if line["model"] == model and power != best.get("length_power", 0.0):
-            before = found.get(power)
-            if before is None or line["metrics"][CHOSEN_BY[split]] > before["metrics"][CHOSEN_BY[split]]:
-                found[power] = line
-    return [line["setting"] for line in found.values()]
+    tried = [line for line in tuning_lines(split, bench) if line["model"] == model]
+    tried.sort(key=lambda line: line["metrics"][CHOSEN_BY[split]])
+    by_power = {line["setting"].get("length_power", 0.0): line["setting"] for line in tried}
+    by_power.pop(best.get("length_power", 0.0), None)
+    return list(by_power.values())
 
 
 def tuning_lines(split: str, bench: Bench) -> list[Line]:
