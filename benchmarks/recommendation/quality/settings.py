@@ -77,7 +77,7 @@ def choices(split: str, model: str) -> list[Setting]:
                 *({**one, "length_power": 0.25} for one in _linear((50.0,), (0.5,))),
             ],
             "low_pass": _filters(512),
-            "als": [{"factors": 256, "alpha": 10.0, "regularisation": 10.0}],
+            "als": [{"factors": factors, "alpha": 10.0, "regularisation": 10.0} for factors in (256, 512)],
             # A code of 128 had been worse than one of 256; large batches take fewer of the steps that cost most.
             "elsa": [{"code": 384, "epochs": 12, "batch_size": 2048}, {"code": 256, "epochs": 12, "batch_size": 512}],
             "mult_vae": [{"batch_size": 500, "epochs": 40, "patience": 6}],
