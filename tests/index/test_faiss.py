@@ -44,6 +44,7 @@ KEPT = [
     # All lists visited: as right as a flat index, but for ties that are cut.
     Approximate("ivf", 0.999, 1000, 8, lists=16, probes=16),
     Approximate("ivf-lifted", 0.999, 1000, 8, lists=16, probes=16),
+    Approximate("ivf-bf16", 0.98, 1000, 8, lists=16, probes=16),
     Approximate("ivf-sq8", 0.98, 1000, 8, lists=16, probes=16, widen=2),
     Approximate("ivf-pq", 0.7, 1000, 8, lists=8, probes=8, widen=9),
     Approximate("rabitq", 0.6, 1000, 32, lists=8, probes=8, widen=9),
@@ -358,3 +359,17 @@ def test_narrow_vectors_have_fewer_lists():
     assert ivf.defaults(390, 64, 0).lists == 10  # no more than the rows can train
     searcher = FaissSearcher.build(numbers(2000, 8), "ivf", lists=40, probes=10)
     assert searcher.rebuilt(ExactSearcher.build(numbers(4000, 8))).settings["lists"] == 102
+
+
+def test_many_queries_find_their_lists_by_products_and_the_process_keeps_its_threshold():
+    usual, many = faiss.cvar.distance_compute_blas_threshold, ivf.PRODUCTS_FROM
+    seen = []
+    for queries in (many, many - 1):
+        with ivf.products(queries):
+            seen.append(faiss.cvar.distance_compute_blas_threshold)
+    assert seen == [1, usual]
+    vectors = torch.randn(400, 8, generator=torch.Generator().manual_seed(0))
+    searcher = FaissSearcher.build(vectors, "ivf", "l2", lists=8, probes=2)
+    together = searcher.search(vectors[: 2 * many], 3).rows
+    assert together.tolist() == [searcher.search(one[None], 3).rows[0].tolist() for one in vectors[: 2 * many]]
+    assert faiss.cvar.distance_compute_blas_threshold == usual

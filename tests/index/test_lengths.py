@@ -17,7 +17,7 @@ from isthmus.index.searchers import searcher_over
 from isthmus.index.storage import saving
 from isthmus.index.vectors import LONGEST, LONGEST_QUERY, check_k, check_lengths, check_queries
 
-KINDS = ("exact", "ivf", "ivf-pq", "rabitq", "hnsw", "sq8", "fp16")
+KINDS = ("exact", "ivf", "ivf-bf16", "ivf-pq", "rabitq", "hnsw", "sq8", "fp16")
 
 
 def vectors(row: int = 7, length: float = 1.0, rows: int = 300) -> torch.Tensor:

@@ -14,7 +14,11 @@ from isthmus.index.faiss.transforms import PLAIN, Array, TransformedVectors, Vec
 from isthmus.index.kinds import Structure
 from isthmus.index.vectors import Metric
 
-Name = Literal["flat", "fp16", "bf16", "sq8", "ivf", "ivf-lifted", "ivf-sq8", "ivf-pq", "rabitq", "hnsw", "hnsw-short"]
+Name = Literal[
+    "flat", "fp16", "bf16", "sq8",
+    "ivf", "ivf-lifted", "ivf-bf16", "ivf-sq8", "ivf-pq", "rabitq",
+    "hnsw", "hnsw-short",
+]  # fmt: skip
 
 Grid = Callable[[FaissSettings], Sequence[Sequence[SearchSettings]]]
 """A function from build settings to sequences of search settings along which recall and cost increase."""
@@ -95,7 +99,7 @@ def _listed(
         defaults=ivf.defaults,
         row_bytes=lambda width: 8.0,
         inverted=True,
-        tells_lists=make in (ivf.full, ivf.sq8),
+        tells_lists=make in (ivf.full, ivf.bf16, ivf.sq8),
         metrics=metrics,
     )
 
@@ -119,6 +123,7 @@ KINDS: Mapping[Name, FaissKind] = {
     "ivf": _listed(ivf.full, ivf.grid, 4.0),
     # Lifting changes only inner products.
     "ivf-lifted": _listed(ivf.full, ivf.grid, 4.0, lambda width: LIFTED, metrics=("ip",)),
+    "ivf-bf16": _listed(ivf.bf16, ivf.grid, 2.0),
     "ivf-sq8": _listed(ivf.sq8, ivf.grid_of_bytes, 1.0),
     "ivf-pq": _listed(
         fast_scan.product_quantised,

@@ -9,6 +9,7 @@ fewer pass the filters.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import asdict
 from typing import Any, Unpack, final
 
@@ -74,9 +75,9 @@ class FaissSearcher:
         Args:
             vectors: one vector for each row.
             kind: "flat" compares all vectors, "fp16", "bf16" and "sq8" all of them in fewer bytes; "ivf" those of the
-                nearest lists, "ivf-sq8", "ivf-pq" and "rabitq" their codes; "hnsw" searches a graph, "hnsw-short" a
-                graph over the leading principal components, and "ivf-lifted" the lists of lifted vectors, where the
-                nearest vector has the largest inner product.
+                nearest lists, "ivf-bf16", "ivf-sq8", "ivf-pq" and "rabitq" their codes; "hnsw" searches a graph,
+                "hnsw-short" a graph over the leading principal components, and "ivf-lifted" the lists of lifted
+                vectors, where the nearest vector has the largest inner product.
             metric: "ip", "cosine" (0 for a zero vector) or "l2".
             settings: the fields of ``FaissSettings``: lists, probes, links, building, breadth, widen, seed.
 
@@ -325,8 +326,9 @@ class FaissSearcher:
         asked = np.ascontiguousarray(asked if axes is None else asked @ axes)
         parameters = self._kind.parameters(self.faiss_settings, candidates, selecting(shared, self._order))
         turns = self._query_order(asked) if self._query_order and len(asked) >= hnsw.MANY_QUERIES else None
-        with limited_to(faiss.omp_get_max_threads, faiss.omp_set_num_threads):
-            in_turn = asked if turns is None else asked[turns]
+        in_turn = asked if turns is None else asked[turns]
+        by_products = ivf.products(len(asked)) if self._kind.inverted else nullcontext()
+        with limited_to(faiss.omp_get_max_threads, faiss.omp_set_num_threads), by_products:
             found: Int64[np.ndarray, "batch candidates"] = self._index.search(in_turn, candidates, params=parameters)[1]
         if self._order is not None:
             found = self._order.take(found)
