@@ -25,6 +25,7 @@ from isthmus.models.recipes.rebuild import rebuild
 from isthmus.models.recipes.recipe import check_shard
 from isthmus.models.recipes.settings import built, checked
 from isthmus.protocols import Recipe
+from isthmus.reprs import counted
 from isthmus.tasks.evaluation import MetricAt
 from isthmus.training.history import ERROR, History
 from isthmus.training.interrupts import StopRequest, interruptible, warn_of_interruption
@@ -306,8 +307,8 @@ def hold_out_users(
     fold = _hidden(data, rows, seed, last and data.histories is not None) if len(rows) else None
     if fold is None:
         logger.info(
-            "no users are held out and the last epoch is kept: %d users, %d of them with %d items or more, are too few",
-            len(data),
+            "no users are held out and the last epoch is kept: too few (%s, %d of them with %d items or more)",
+            counted(len(data), "user"),
             int((np.diff(data.matrix.indptr) >= SHORTEST).sum()),
             SHORTEST,
         )

@@ -19,6 +19,7 @@ from isthmus.training.run import Run
 from isthmus_interactions.auto.budget import Budget
 from isthmus_interactions.auto.candidate import Candidate
 from isthmus_interactions.everybody.data import Everybody
+from isthmus_interactions.everybody.train import solved_at_once
 
 logger = logging.getLogger(__name__)
 
@@ -70,8 +71,7 @@ def _refit_one(tried: Candidate, everybody: Everybody, run: Run, budget: Budget)
         logger.info("no time is left to fit %s on all users", plugins.command_name(tried.name))
         return tried.recipe, False, False
     epochs = tried.history.best_epoch or 1
-    # A factorisation chooses no epoch, but is trained in several passes, and can end before the last one.
-    if not tried.recipe.chooses_epoch and len(tried.history.records) <= 1:
+    if solved_at_once(tried.recipe, tried.history):
         silent = replace(run, progress=NoProgress(), checkpoints=None, resume=False)
         try:
             with doing(run.progress, f"fitting {plugins.command_name(tried.name)} on all users"):

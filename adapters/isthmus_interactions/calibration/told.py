@@ -23,7 +23,7 @@ def calibration_for(fitted: FittedRecommender) -> Calibration:
     """
     if fitted.calibration is None:
         raise SettingError(
-            f"calibrated answers of a {fitted.builder} without a calibration",
+            f"calibrated answers of {fitted.builder} without a calibration",
             expected=f"a fit that held out users ({FEWEST_USERS} with {FEWEST_HITS} hits or more)",
             remedy="fit again with validation=0.1 or more, or take recommender.calibrate(DATA), with users it was not "
             "trained on",

@@ -1,8 +1,8 @@
 """Fits a model that was chosen with held-out users on all users.
 
 A closed form is solved again. A network is trained again, from the same initial weights, for the best number of epochs,
-which was found on users who could not be trained on at the same time. If this is ended early for any reason, the model
-of the training users is kept.
+which was found on users who could not be trained on at the same time; a factorisation, for all its passes. If this is
+ended early for any reason, the model of the training users is kept.
 """
 
 from __future__ import annotations
@@ -47,6 +47,17 @@ def seconds_again(recipe: Recipe, history: History) -> float:
     return AGAIN * sum(float(record["seconds"]) for record in records)
 
 
+def solved_at_once(recipe: Recipe, history: History) -> bool:
+    """Whether a fit is one step, which leaves the model of before or the new one. A factorisation chooses no epoch
+    either, but takes several passes and can end after any of them.
+
+    Args:
+        recipe: the fitted recipe.
+        history: history of that fit.
+    """
+    return not recipe.chooses_epoch and len(history.records) <= 1
+
+
 @dataclass(frozen=True)
 class FinalFit:
     """The fit of one model on all users.
@@ -89,7 +100,7 @@ class FinalFit:
         """
         if self.stop.requested or not history.records:
             return recipe, False
-        if not recipe.chooses_epoch:
+        if solved_at_once(recipe, history):
             return recipe, self._solve(recipe)
         left = None if self.run.time_limit is None else self.started + self.run.time_limit - time.perf_counter()
         # If there are several processes, all of them decide in the same way.

@@ -101,6 +101,16 @@ def test_interrupted_in_between_it_keeps_the_model_of_the_training_users_and_goe
     assert same(resumed, whole())
 
 
+def test_a_factorisation_that_is_interrupted_in_between_keeps_the_factors_of_all_its_passes() -> None:
+    pytest.importorskip("implicit", reason="als needs implicit")
+    options: dict[str, Any] = {"validation": 0.2, "metric": "ndcg@5", "iterations": 6, "factors": 4}
+    first, whole = (trained("als", refit=refit, **options) for refit in (False, True))
+    ended = trained("als", run=replace(RUN, progress=Interrupting()), **options)
+    assert (whole.facts["fitted_on_everybody"], ended.facts["fitted_on_everybody"]) == (["als"], [])
+    assert same(ended, first)
+    assert not same(whole, first)
+
+
 def failing(recipe: GradientRecipe, *_: Any) -> History:
     raise NonFiniteLossError("the loss became inf")
 
