@@ -1,8 +1,8 @@
-"""Estimates the duration of an epoch of a network from a few steps."""
+"""Promises time to networks: estimates the duration of an epoch from a few steps, and plans what fits."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -20,6 +20,39 @@ depend on the size of its batch."""
 
 TIMES = 2
 """The first time is longer than the others: memory is taken and kernels are chosen."""
+
+EPOCHS = 3
+"""A network is only started if there is time for this many epochs."""
+
+TRAINING = 0.85
+"""Share of a network's time that its epochs are planned for; the rest is for scoring them."""
+
+
+def share(left: float, waiting: Sequence[float]) -> float:
+    """Seconds for the next network: an equal part for each of those that can use it. A network that has no time for its
+    first epochs then takes none from the others.
+
+    Args:
+        left: seconds for all of them.
+        waiting: estimated seconds of an epoch of the next network and of each one after it.
+    """
+    fastest = enumerate(sorted(waiting), 1)
+    return left / max((count for count, epoch in fastest if EPOCHS * epoch <= left / count), default=1)
+
+
+def planned(settings: Mapping[str, Any], whole: Mapping[str, Any], epoch: float, seconds: float) -> Mapping[str, Any]:
+    """The settings of a network, with fewer epochs if its learning rate falls until the last one and not all of them
+    fit: a training that ends while its steps are large scores less than a short one that ends with small steps.
+
+    Args:
+        settings: those that were chosen for the data.
+        whole: all settings of the builder.
+        epoch: estimated seconds of an epoch.
+        seconds: time limit of the training.
+    """
+    if whole.get("decay") != "cosine" or epoch * whole["epochs"] <= TRAINING * seconds:
+        return settings
+    return {**settings, "epochs": max(EPOCHS, int(TRAINING * seconds / epoch))}
 
 
 def epoch_seconds(recipe: Recipe, source: Source, run: Run, clock: Callable[[], float], worth: float) -> float:

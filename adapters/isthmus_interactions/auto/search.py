@@ -39,7 +39,7 @@ from isthmus_interactions.auto.candidates import (
     sparse_fits,
 )
 from isthmus_interactions.auto.judge import Judge, leads
-from isthmus_interactions.auto.promises import epoch_seconds
+from isthmus_interactions.auto.promises import EPOCHS, epoch_seconds, planned, share
 from isthmus_interactions.auto.shared import SharedWork
 from isthmus_interactions.cold_start import in_training
 from isthmus_interactions.csr import Csr
@@ -76,9 +76,6 @@ WEIGHING = 0.1
 
 TRIAL = 0.02
 """Share of a network's time for measuring its speed, beyond the first steps."""
-
-EPOCHS = 3
-"""A network is only started if there is time for this many epochs."""
 
 logger = logging.getLogger(__name__)
 
@@ -123,16 +120,12 @@ class ModelSearch:
                 self.shared.release()
                 for name, settings in factorisations(self.train, LINEAR * self.budget.seconds, self.run.torch_device()):
                     if self.budget.left > 0:
-                        self._try_network(name, settings, FACTORS * self.budget.left, timed=False)
+                        self._try_network(name, settings, FACTORS * self.budget.left)
                 ordered = has_order(self.train.histories)
                 if ordered:
                     self._recent()
                     self._sequences()
-                todo = networks(self.train, ordered=ordered)
-                for place, (name, settings) in enumerate(todo):
-                    # A network that wins is trained again on all users, which takes as long.
-                    if self.budget.left > 0:
-                        self._try_network(name, settings, self.budget.left / (1 + AGAIN) / (len(todo) - place))
+                self._networks(networks(self.train, ordered=ordered))
                 stop.optional(self._blend)
             except KeyboardInterrupt:
                 if not self.ranked:
@@ -217,6 +210,16 @@ class ModelSearch:
             seconds = self.budget.now() - started
             self._forget()
 
+    def _networks(self, todo: Sequence[tuple[str, Mapping[str, Any]]]) -> None:
+        """Train networks, each with a share of the time that is left for those that can use it."""
+        trial = TRIAL * self.budget.left / (1 + AGAIN) / max(1, len(todo))
+        epochs = [self._epoch_seconds(name, settings, trial) for name, settings in todo]
+        for place, (name, settings) in enumerate(todo):
+            if self.budget.left > 0:
+                # A network that wins is trained again on all users, which takes as long.
+                seconds = share(self.budget.left / (1 + AGAIN), epochs[place:])
+                self._try_network(name, settings, seconds, epochs[place])
+
     def _time_for(self, seconds: float, until: float) -> bool:
         """Whether a fit of this duration leaves enough time for later steps."""
         return self.budget.left - seconds > max(until, 0.0) and self.budget.allows(seconds)
@@ -277,36 +280,39 @@ class ModelSearch:
         """The training users in the form that a model reads."""
         return self.source if reads_of(recipe.model) == BAGS else training_source(self.train, recipe.model)
 
-    def _try_network(
-        self, name: str, settings: Mapping[str, Any], seconds: float | None, *, timed: bool = True
-    ) -> None:
+    def _try_network(self, name: str, settings: Mapping[str, Any], seconds: float | None, epoch: float = 0.0) -> None:
         """The same for a network; if its training fails, the search continues without it. A network is not started if
-        there is no time for its first epochs, unless a few rows say nothing about its time."""
+        there is no time for its first epochs."""
         started = self.budget.now()
-        try:
-            needed = self._first_epochs(name, settings, seconds) if timed and seconds is not None else None
-            if needed is None:
+        if seconds is not None and EPOCHS * epoch > seconds:
+            why = f"left out: {EPOCHS} epochs take about {EPOCHS * epoch:,.0f} s"
+        else:
+            _, builder = plugins.find_builder(name, "interactions")
+            if seconds is not None:
+                settings = planned(settings, checked(name, builder, settings), epoch, seconds)
+            try:
                 self._try(name, settings, seconds)
                 return
-            why = f"left out: {EPOCHS} epochs take about {needed:,.0f} s"
-        except NonFiniteLossError as error:
-            if not self.ranked:
-                raise
-            logger.warning("%s failed: %s", plugins.command_name(name), error)
-            why = str(error)
+            except NonFiniteLossError as error:
+                if not self.ranked:
+                    raise
+                logger.warning("%s failed: %s", plugins.command_name(name), error)
+                why = str(error)
         history, spent = History(metric=self.judge.metric), self.budget.now() - started
         self.tried.append(Candidate(name, settings, None, history, None, spent, why))
 
-    def _first_epochs(self, name: str, settings: Mapping[str, Any], seconds: float) -> float | None:
-        """Estimated seconds of the first epochs of a network; None if they fit in the time limit, or if there is
-        nothing else to keep."""
+    def _epoch_seconds(self, name: str, settings: Mapping[str, Any], worth: float) -> float:
+        """Estimated seconds of an epoch of a network; 0 if it is to be tried anyway: there is nothing else to keep, or
+        its first steps fail, which its training will tell."""
         if not self.ranked:
-            return None
+            return 0.0
         _, builder = plugins.find_builder(name, "interactions")
         silent = replace(self.run, progress=NoProgress(), checkpoints=None, resume=False)
-        recipe = built(name, builder, Bag(len(self.train.items)), silent, checked(name, builder, settings))
-        needed = EPOCHS * epoch_seconds(recipe, self._source(recipe), silent, self.budget.now, TRIAL * seconds)
-        return needed if needed > seconds else None
+        try:
+            recipe = built(name, builder, Bag(len(self.train.items)), silent, checked(name, builder, settings))
+            return epoch_seconds(recipe, self._source(recipe), silent, self.budget.now, worth)
+        except NonFiniteLossError:
+            return 0.0
 
     def _blend(self) -> None:
         """Blend the best candidates; the blend can win only if it leads by more than a paired standard error, with

@@ -23,7 +23,7 @@ from isthmus.models.sparse_linear import ColumnwiseRecipe
 from isthmus.sources import BagSource
 from isthmus.training.history import History
 from isthmus_interactions import Recommender
-from isthmus_interactions.auto import auto, candidates, score_tables, search
+from isthmus_interactions.auto import auto, candidates, promises, score_tables, search
 from isthmus_interactions.auto.budget import Budget
 from isthmus_interactions.auto.candidate import Candidate
 from isthmus_interactions.auto.in_turn import asked_in_turn
@@ -281,6 +281,34 @@ def test_a_network_without_time_for_its_first_epochs_is_not_begun(
     (line,) = [line for line in made.facts["tried"] if line["model"] == "mult_dae"]
     assert line["ndcg@5"] is None
     assert "3 epochs take about 270 s" in line["note"]
+
+
+def test_networks_that_cannot_use_their_share_of_the_time_leave_it_to_the_others() -> None:
+    assert promises.share(90.0, [1.0, 5.0, 10.0]) == 30.0
+    # Three epochs of 20 seconds do not fit into a third of the time, and not into a half once the first is done.
+    assert promises.share(90.0, [1.0, 5.0, 20.0]) == 45.0
+    assert promises.share(45.0, [5.0, 20.0]) == 45.0
+    assert promises.share(45.0, [40.0]) == 45.0
+    assert promises.share(45.0, []) == 45.0
+
+
+@pytest.mark.parametrize(("epoch", "seconds", "epochs"), [(1.0, 100.0, 20), (5.0, 100.0, 17), (60.0, 100.0, 3)])
+def test_a_falling_learning_rate_falls_within_the_time(epoch: float, seconds: float, epochs: int) -> None:
+    falling, level = {"decay": "cosine", "epochs": 20}, {"epochs": 20}
+    assert {**falling, **promises.planned({}, falling, epoch, seconds)}["epochs"] == epochs
+    assert promises.planned({"code": 8}, level, epoch, seconds) == {"code": 8}
+
+
+def test_elsa_is_given_the_epochs_that_fit(monkeypatch: pytest.MonkeyPatch, clock: Clock) -> None:
+    data = planted()
+    monkeypatch.setattr(search, "networks", lambda data, ordered=False: [("elsa", {"batch_size": 32})])
+    # Five seconds an epoch of all users: twenty epochs do not fit.
+    slow(monkeypatch, clock, GradientRecipe, 20.0, len(data))
+    with one_thread():
+        made = Recommender.fit(data, run=replace(RUN, time_limit=120.0), metric="ndcg@5")
+    (line,) = [line for line in made.facts["tried"] if line["model"] == "elsa"]
+    assert 3 < line["settings"]["epochs"] < 20
+    assert (line["epochs"], line["note"]) == (line["settings"]["epochs"], "")
 
 
 # --- what is told, and given folds ------------------------------------------------------------------------------------
