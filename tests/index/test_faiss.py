@@ -361,15 +361,20 @@ def test_narrow_vectors_have_fewer_lists():
     assert searcher.rebuilt(ExactSearcher.build(numbers(4000, 8))).settings["lists"] == 102
 
 
-def test_many_queries_find_their_lists_by_products_and_the_process_keeps_its_threshold():
-    usual, many = faiss.cvar.distance_compute_blas_threshold, ivf.PRODUCTS_FROM
-    seen = []
+def test_many_queries_find_their_lists_by_products_and_the_process_keeps_its_threshold(
+    monkeypatch: pytest.MonkeyPatch,
+):
+    monkeypatch.setattr(faiss.cvar, "distance_compute_blas_threshold", 777)
+    many, seen = ivf.PRODUCTS_FROM, []
     for queries in (many, many - 1):
         with ivf.products(queries):
             seen.append(faiss.cvar.distance_compute_blas_threshold)
-    assert seen == [1, usual]
+    assert seen == [1, 777]
+    with ivf.products(many), ivf.products(many):  # as in two threads
+        pass
+    assert faiss.cvar.distance_compute_blas_threshold == 777
     vectors = torch.randn(400, 8, generator=torch.Generator().manual_seed(0))
     searcher = FaissSearcher.build(vectors, "ivf", "l2", lists=8, probes=2)
     together = searcher.search(vectors[: 2 * many], 3).rows
     assert together.tolist() == [searcher.search(one[None], 3).rows[0].tolist() for one in vectors[: 2 * many]]
-    assert faiss.cvar.distance_compute_blas_threshold == usual
+    assert faiss.cvar.distance_compute_blas_threshold == 777

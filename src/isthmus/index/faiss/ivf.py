@@ -27,24 +27,25 @@ PRODUCTS_FROM = 16
 """Queries from which a matrix product finds the nearest lists faster than one query after the other. FAISS 1.15 itself
 takes products only from 128,000 numbers on, 4,000 queries of 32."""
 
-_USUAL = faiss.cvar.distance_compute_blas_threshold
+_ALWAYS, _USUAL = 1, faiss.cvar.distance_compute_blas_threshold
 
 
 @contextmanager
 def products(queries: int) -> Iterator[None]:
     """Let FAISS compare this many queries with the centroids by a matrix product, if that is faster.
 
-    The threshold belongs to the process, so it is set back to what it was at first: a search in another thread may then
-    be slower, but no other result of FAISS changes for good.
+    The threshold belongs to the process and is set back afterwards, so that no other result of FAISS changes for good.
+    If searches of several threads overlap, some of them may take the slower way.
     """
     if queries < PRODUCTS_FROM:
         yield
         return
-    faiss.cvar.distance_compute_blas_threshold = 1
+    before = faiss.cvar.distance_compute_blas_threshold
+    faiss.cvar.distance_compute_blas_threshold = _ALWAYS
     try:
         yield
     finally:
-        faiss.cvar.distance_compute_blas_threshold = _USUAL
+        faiss.cvar.distance_compute_blas_threshold = _USUAL if before == _ALWAYS else before
 
 
 def learn(stored: TransformedVectors, settings: FaissSettings) -> Structure:
