@@ -14,12 +14,9 @@ from isthmus.batch import Batch
 from isthmus.protocols import Recipe, Source
 from isthmus.training.run import Run
 
-ROWS = 512
-"""Number of rows for measuring the speed of a network: those of its largest batches, since the time of a step need not
-depend on the size of its batch."""
-
-TIMES = 2
-"""The first time is longer than the others: memory is taken and kernels are chosen."""
+ROWS = (512, 2048)
+"""Numbers of rows for measuring the speed of a network, one after the other. The first time is longer than others, since
+memory is taken and kernels are chosen; and with few rows, what a fit takes once looks like the time of its steps."""
 
 EPOCHS = 3
 """A network is only started if there is time for this many epochs."""
@@ -68,16 +65,15 @@ def epoch_seconds(recipe: Recipe, source: Source, run: Run, clock: Callable[[], 
     Returns:
         An estimate from some evenly spaced rows.
     """
-    count = min(len(source), ROWS)
-    rows = torch.linspace(0, max(0, len(source) - 1), count).round().long()
     seconds, first = 0.0, clock()
-    for _ in range(TIMES):
+    for most in ROWS:
         if clock() - first > worth:
             break
+        rows = torch.linspace(0, max(0, len(source) - 1), min(len(source), most)).round().long()
         started = clock()
         recipe.fit(_Some(source, rows), replace(run, until=1, time_limit=None))
-        seconds = clock() - started
-    return seconds * len(source) / max(1, count)
+        seconds = (clock() - started) / max(1, len(rows))
+    return seconds * len(source)
 
 
 @dataclass(frozen=True, eq=False)
