@@ -15,7 +15,7 @@ from isthmus.protocols import Recipe, Source
 from isthmus.training.run import Run
 
 ROWS = (512, 2048)
-"""Numbers of rows for measuring the speed of a network, one after the other. The first time is longer than others, since
+"""Numbers of rows for measuring the speed of a network, one after the other. The first time is longer than others, as
 memory is taken and kernels are chosen; and with few rows, what a fit takes once looks like the time of its steps."""
 
 EPOCHS = 3
