@@ -14,9 +14,9 @@ from isthmus.batch import Batch
 from isthmus.protocols import Recipe, Source
 from isthmus.training.run import Run
 
-ROWS = (512, 2048)
-"""Numbers of rows for measuring the speed of a network, one after the other. The first time is longer than others, as
-memory is taken and kernels are chosen; and with few rows, what a fit takes once looks like the time of its steps."""
+WARM, ROWS = 64, (512, 2048)
+"""Numbers of rows for measuring the speed of a network: first some that do not count, as memory is taken and kernels
+are chosen, then more, as with few rows what a fit takes once looks like the time of its steps."""
 
 EPOCHS = 3
 """A network is only started if there is time for this many epochs."""
@@ -60,19 +60,23 @@ def epoch_seconds(recipe: Recipe, source: Source, run: Run, clock: Callable[[], 
         source: the training data.
         run: device, seed and precision.
         clock: returns the time in seconds.
-        worth: seconds that may be spent on a better estimate.
+        worth: seconds that may be spent on a better estimate than that of a few rows.
 
     Returns:
         An estimate from some evenly spaced rows.
     """
-    seconds, first = 0.0, clock()
-    for most in ROWS:
-        if clock() - first > worth:
-            break
+
+    def fit(most: int) -> float:
         rows = torch.linspace(0, max(0, len(source) - 1), min(len(source), most)).round().long()
         started = clock()
         recipe.fit(_Some(source, rows), replace(run, until=1, time_limit=None))
-        seconds = (clock() - started) / max(1, len(rows))
+        return (clock() - started) / max(1, len(rows))
+
+    fit(WARM)
+    few, many = ROWS
+    seconds = fit(few)
+    if few < len(source) and seconds * many <= worth:
+        seconds = fit(many)
     return seconds * len(source)
 
 

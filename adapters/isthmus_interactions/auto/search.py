@@ -74,7 +74,7 @@ NEAR = 0.7
 WEIGHING = 0.1
 """Share of the time limit that is kept for weighing a blend."""
 
-TRIAL = 0.02
+TRIAL = 0.05
 """Share of a network's time for measuring its speed, beyond the first steps."""
 
 logger = logging.getLogger(__name__)
