@@ -18,6 +18,9 @@ WARM, ROWS = 64, (512, 2048)
 """Numbers of rows for measuring the speed of a network: first some that do not count, as memory is taken and kernels
 are chosen, then more, as with few rows what a fit takes once looks like the time of its steps."""
 
+SLOW = 10
+"""First steps that take so many times what an estimate is worth are the estimate."""
+
 EPOCHS = 3
 """A network is only started if there is time for this many epochs."""
 
@@ -72,11 +75,11 @@ def epoch_seconds(recipe: Recipe, source: Source, run: Run, clock: Callable[[], 
         recipe.fit(_Some(source, rows), replace(run, until=1, time_limit=None))
         return (clock() - started) / max(1, len(rows))
 
-    fit(WARM)
-    few, many = ROWS
-    seconds = fit(few)
-    if few < len(source) and seconds * many <= worth:
-        seconds = fit(many)
+    seconds, (few, many) = fit(WARM), ROWS
+    if seconds * WARM <= SLOW * worth:
+        seconds = fit(few)
+        if few < len(source) and seconds * many <= worth:
+            seconds = fit(many)
     return seconds * len(source)
 
 

@@ -212,6 +212,8 @@ class ModelSearch:
 
     def _networks(self, todo: Sequence[tuple[str, Mapping[str, Any]]]) -> None:
         """Train networks, each with a share of the time that is left for those that can use it."""
+        if self.budget.left <= 0:
+            return
         trial = TRIAL * self.budget.left / (1 + AGAIN) / max(1, len(todo))
         epochs = [self._epoch_seconds(name, settings, trial) for name, settings in todo]
         for place, (name, settings) in enumerate(todo):
