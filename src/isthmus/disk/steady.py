@@ -58,12 +58,18 @@ def _held(folder: Path) -> Iterator[Callable[[], bool]]:
         handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     except OSError:
         missing = not os.path.lexists(folder)
-        yield lambda: not missing or not os.path.lexists(folder)
+        yield lambda: not missing or _is_gone(folder)
         return
     try:
         yield lambda: is_at(handle, folder)
     finally:
         os.close(handle)
+
+
+def _is_gone(folder: Path) -> bool:
+    """Whether the path is missing, and no writer is between two renames before or after it was looked for."""
+    place = Path(os.path.realpath(folder))
+    return not (leftovers(place, REPLACED) or os.path.lexists(place) or leftovers(place, REPLACED))
 
 
 def _identity(folder: Path) -> tuple[int, int] | None:
