@@ -16,7 +16,7 @@ from benchmarks.faults.mutations import WRONG, counted, mutate
 
 @pytest.mark.slow
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="children are forked")
-@pytest.mark.parametrize(("sort", "mutations"), [("bundles", 500), ("checkpoints", 150), ("inputs", 400)])
+@pytest.mark.parametrize(("sort", "mutations"), [("bundles", 1200), ("checkpoints", 300), ("inputs", 800)])
 def test_no_mutation_ends_in_anything_but_an_answer_or_a_typed_error(sort: str, mutations: int):
     found = list(mutate(sort, mutations, seed=0))
     assert len(found) == mutations
