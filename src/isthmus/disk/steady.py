@@ -34,12 +34,12 @@ def steadily(folder: str | Path, read: Callable[[Path], T]) -> T:
     """
     folder = path_of("path", folder)
     for _ in range(TRIES):
-        _await(folder)
+        settled = _await(folder)
         with _held(folder) as is_same:
             try:
                 found = read(folder)
             except Exception:
-                if is_same():
+                if not settled or is_same():
                     raise
             else:
                 if is_same():
@@ -80,14 +80,15 @@ def _identity(folder: Path) -> tuple[int, int] | None:
     return found.st_dev, found.st_ino
 
 
-def _await(folder: Path) -> None:
+def _await(folder: Path) -> bool:
     """If the path is missing because it is being replaced by two renames, wait for the second, or undo the first if its
-    writer was killed."""
+    writer was killed. Returns false if the writer stays between the two."""
     place = Path(os.path.realpath(folder))
     for _ in range(TRIES):
         if os.path.lexists(place) or not leftovers(place, REPLACED):
-            return
+            return True
         sweep(place)
         if os.path.lexists(place):
-            return
+            return True
         time.sleep(_PAUSE)
+    return False
