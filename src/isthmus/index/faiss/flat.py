@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import faiss
@@ -59,46 +60,27 @@ def full(stored: TransformedVectors, settings: FaissSettings, structure: Structu
     return index
 
 
-def fp16(stored: TransformedVectors, settings: FaissSettings, structure: Structure) -> Any:
-    """Every number in half precision.
+def _scalar(stored: TransformedVectors, settings: FaissSettings, structure: Structure, *, coding: int) -> Any:
+    """The same in fewer bytes.
 
     Args:
-        stored: the vectors as they are stored.
-        settings: settings of the index.
-        structure: result of ``learn``.
-
-    Returns:
-        FAISS's index.
+        stored, settings, structure: as for ``full``.
+        coding: FAISS's number for the type of scalar quantisation.
     """
-    return _scalar(stored, faiss.ScalarQuantizer.QT_fp16)
+    index = faiss.IndexScalarQuantizer(stored.vectors.shape[1], coding, metric(stored))
+    index.train(stored.vectors)
+    index.add(stored.vectors)
+    return index
 
 
-def bf16(stored: TransformedVectors, settings: FaissSettings, structure: Structure) -> Any:
-    """Every number in half precision with the range of float32.
+fp16 = partial(_scalar, coding=faiss.ScalarQuantizer.QT_fp16)
+"""Every number in half precision."""
 
-    Args:
-        stored: the vectors as they are stored.
-        settings: settings of the index.
-        structure: result of ``learn``.
+bf16 = partial(_scalar, coding=faiss.ScalarQuantizer.QT_bf16)
+"""Every number in half precision with the range of float32."""
 
-    Returns:
-        FAISS's index.
-    """
-    return _scalar(stored, faiss.ScalarQuantizer.QT_bf16)
-
-
-def sq8(stored: TransformedVectors, settings: FaissSettings, structure: Structure) -> Any:
-    """One byte per number, between the minimum and maximum of its dimension (8-bit scalar quantisation).
-
-    Args:
-        stored: the vectors as they are stored.
-        settings: settings of the index.
-        structure: result of ``learn``.
-
-    Returns:
-        FAISS's index.
-    """
-    return _scalar(stored, faiss.ScalarQuantizer.QT_8bit)
+sq8 = partial(_scalar, coding=faiss.ScalarQuantizer.QT_8bit)
+"""One byte per number, between the minimum and maximum of its dimension (8-bit scalar quantisation)."""
 
 
 def parameters(settings: FaissSettings, candidates: int, options: dict[str, Any]) -> Any:
@@ -113,10 +95,3 @@ def parameters(settings: FaissSettings, candidates: int, options: dict[str, Any]
         FAISS's search parameters.
     """
     return faiss.SearchParameters(**options) if options else None
-
-
-def _scalar(stored: TransformedVectors, coding: int) -> Any:
-    index = faiss.IndexScalarQuantizer(stored.vectors.shape[1], coding, metric(stored))
-    index.train(stored.vectors)
-    index.add(stored.vectors)
-    return index

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 import faiss
@@ -159,41 +160,27 @@ def full(stored: TransformedVectors, settings: FaissSettings, structure: Structu
     return filled(index, stored, structure.get("lists"))
 
 
-def bf16(stored: TransformedVectors, settings: FaissSettings, structure: Structure) -> Any:
-    """Inverted lists with two bytes per number, in the range of float32: half the memory is read for each list.
-
-    Args:
-        stored: the vectors as they are stored.
-        settings: settings of the index.
-        structure: result of ``learn``.
-
-    Returns:
-        FAISS's index.
-    """
-    return _scalar(stored, settings, structure, faiss.ScalarQuantizer.QT_bf16, residuals=False)
-
-
-def sq8(stored: TransformedVectors, settings: FaissSettings, structure: Structure) -> Any:
-    """Inverted lists with one byte per number, of the difference between a vector and its centroid.
-
-    Args:
-        stored: the vectors as they are stored.
-        settings: settings of the index.
-        structure: result of ``learn``.
-
-    Returns:
-        FAISS's index.
-    """
-    return _scalar(stored, settings, structure, faiss.ScalarQuantizer.QT_8bit, residuals=True)
-
-
 def _scalar(
-    stored: TransformedVectors, settings: FaissSettings, structure: Structure, coding: int, residuals: bool
+    stored: TransformedVectors, settings: FaissSettings, structure: Structure, *, coding: int, residuals: bool
 ) -> Any:
+    """The same in fewer bytes.
+
+    Args:
+        stored, settings, structure: as for ``full``.
+        coding: FAISS's number for the type of scalar quantisation.
+        residuals: whether the difference between a vector and its centroid is stored.
+    """
     width, compared = stored.vectors.shape[1], metric(stored)
     quantiser = coarse(stored, structure)
     index = faiss.IndexIVFScalarQuantizer(quantiser, width, settings.lists, coding, compared, residuals)
     return filled(index, stored, structure.get("lists"))
+
+
+bf16 = partial(_scalar, coding=faiss.ScalarQuantizer.QT_bf16, residuals=False)
+"""Inverted lists with two bytes per number, in the range of float32: half the memory is read for each list."""
+
+sq8 = partial(_scalar, coding=faiss.ScalarQuantizer.QT_8bit, residuals=True)
+"""Inverted lists with one byte per number, of the difference between a vector and its centroid."""
 
 
 def parameters(settings: FaissSettings, candidates: int, options: dict[str, Any]) -> Any:
